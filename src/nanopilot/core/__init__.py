@@ -1,0 +1,1 @@
+"""Signals, requests, capabilities, limits, events, clocks, errors and the registry."""

@@ -1,0 +1,95 @@
+"""Events of a run: every one is a journal row, and all that listeners ever see."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from nanopilot.core.history import Action
+from nanopilot.core.limits import Spent
+from nanopilot.core.values import Value
+
+
+class Plan(Value):
+    """What was asked: the workflow, its settings, and the instrument it found."""
+
+    kind: Literal["plan"] = "plan"
+    workflow: str
+    settings: dict[str, Any]
+    instrument: dict[str, Any]
+
+
+class Decision(Value):
+    """Where the policy wants to go next, or why it stops (`action` is None)."""
+
+    kind: Literal["decision"] = "decision"
+    step: int
+    action: Action | None
+    why: str = ""
+
+
+class Intent(Value):
+    """What is about to be done; committed before anything moves."""
+
+    kind: Literal["intent"] = "intent"
+    step: int
+    capability: str
+    request: dict[str, Any]
+
+
+class SignalRef(Value):
+    """Where the measured values are kept, and the hash they must have."""
+
+    array: str
+    index: int
+    sha256: str
+
+
+class Outcome(Value):
+    """What came of an intent; committed after the signal is safe."""
+
+    kind: Literal["outcome"] = "outcome"
+    step: int
+    signals: tuple[SignalRef, ...] = ()
+    features: dict[str, float | None] = {}
+    reward: float | None = None
+    time: float = 0.0
+    spent: Spent = Spent()
+    error: str = ""
+
+
+class Note(Value):
+    """Something worth remembering that changes nothing."""
+
+    kind: Literal["note"] = "note"
+    topic: str
+    text: str
+    data: dict[str, Any] = {}
+
+
+class Audit(Value):
+    """A verdict of the guard."""
+
+    kind: Literal["audit"] = "audit"
+    verdict: Literal["allowed", "refused"]
+    capability: str
+    request: dict[str, Any]
+    reasons: tuple[str, ...] = ()
+    time: float = 0.0
+
+
+Event = Plan | Decision | Intent | Outcome | Note | Audit
+
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+def event_from_json(text: str | bytes) -> Event:
+    """Rebuild an event from its journal row.
+
+    Examples
+    --------
+    >>> event_from_json(Note(topic="drift", text="locked").model_dump_json()).text
+    'locked'
+    """
+    return _EVENTS.validate_json(text)
