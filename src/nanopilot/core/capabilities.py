@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
+from nanopilot.core.clock import Clock
 from nanopilot.core.limits import Area, Estimate, Sweep, Violation
 from nanopilot.core.requests import ScanRequest, SpectrumRequest
 from nanopilot.core.signals import SignalSet
@@ -97,12 +98,26 @@ class PointSpectroscopy(Protocol):
         """Drop the spectrum in progress; any thread may call it, any time."""
 
 
+class Restorable(Protocol):
+    """Lives in this process and can go back to where a run left it; for twins.
+
+    A real instrument keeps its state while the run is dead and does not have this.
+    """
+
+    def restore(self, time: float, position: tuple[float, float]) -> None:
+        """Set clock (s) and position (x, y in metres) to what they were."""
+
+
 class Instrument(Protocol):
     """Anything that can be measured with: a twin, a recording, a vendor's controller."""
 
     @property
     def name(self) -> str:
         """What the instrument is called."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time it runs on: virtual for a twin, real for an instrument."""
 
     def describe(self) -> InstrumentDescription:
         """Return what it is, has and can do."""

@@ -28,6 +28,11 @@ class Area(Value):
     x: tuple[Length, Length]
     y: tuple[Length, Length]
 
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle of the area, (x, y) in metres."""
+        return sum(self.x) / 2, sum(self.y) / 2
+
     def holds(self, position: tuple[float, float], slack: float = 1e-12) -> bool:
         """Tell whether (x, y) lies inside; `slack` (m) forgives rounding of the edges."""
         return (

@@ -106,7 +106,7 @@ def check(signal: Signal) -> Signal:
     for dim in signal.dims:
         if dim != "point" and dim not in signal.coords:
             raise SignalError(f"`{dim}` has no coordinate; calibrate it with an `Axis`.")
-    _check_labels(signal.name or "signal", signal.attrs)
+    _check_labels("signal" if signal.name is None else signal.name, signal.attrs)
     for name, coordinate in signal.coords.items():
         _check_labels(name, coordinate.attrs)
     return signal

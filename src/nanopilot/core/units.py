@@ -6,6 +6,7 @@ never need it and it is slow to load.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from pydantic import BeforeValidator
 from nanopilot.core.errors import UnitError
 
 if TYPE_CHECKING:
-    from pint import UnitRegistry
+    from pint import Quantity, UnitRegistry
 
 #: Units a signal may carry as they are; others are looked up with pint.
 SI_UNITS = frozenset(
@@ -22,7 +23,14 @@ SI_UNITS = frozenset(
 )
 
 #: Spellings met in files that pint would take for something else or not at all.
-_ALIASES = {"deg": "degree", "°": "degree", "degrees": "degree", "µm": "um", "Å": "angstrom"}
+_ALIASES = {"°": "degree", "Å": "angstrom", "Ohm": "ohm", "%": "percent"}
+
+
+#: Derived units by the name a microscopist would use, where base units would do as well.
+_PREFERRED = ("eV", "Hz", "V", "F", "ohm", "N", "W", "Pa", "C", "m/V", "N/m", "A/V")
+
+_NUMBER = re.compile(r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*)")
+_UNIT = re.compile(r"[A-Za-zµ°Å%][A-Za-z0-9µ°Å%/*^. -]*|1/[A-Za-zµ°Å0-9^]+")
 
 
 @cache
@@ -30,6 +38,24 @@ def _registry() -> UnitRegistry[float]:
     import pint
 
     return pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+
+
+def _quantity(number: float, unit: str) -> Quantity[float] | None:
+    """Return a quantity, or None where the unit is none."""
+    import pint
+
+    if not _UNIT.fullmatch(unit):
+        return None
+    try:
+        return _registry().Quantity(number, _ALIASES.get(unit, unit.replace("µ", "u")))
+    except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
+        return None  # pint lets the errors of its own parser through
+
+
+def _no_quantity(text: str, unit: str) -> UnitError:
+    return UnitError(
+        f"{text!r} is not a quantity in {unit}; write a number with a unit, such as '50 n{unit}'."
+    )
 
 
 def parse(text: str | float, unit: str) -> float:
@@ -56,22 +82,25 @@ def parse(text: str | float, unit: str) -> float:
     """
     if isinstance(text, int | float):
         return float(text)
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    import pint
-
-    try:
-        return float(_registry().Quantity(text.replace("µ", "u")).to(unit).magnitude)
-    except (pint.PintError, ValueError, TypeError, AttributeError) as cause:
-        raise UnitError(
-            f"{text!r} is not a quantity in {unit}; write a number with a unit, such as '50 n{unit}'."
-        ) from cause
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None:
+        raise _no_quantity(text, unit)
+    number = float(found["number"])
+    if not found["unit"]:
+        return number
+    quantity = _quantity(number, found["unit"])
+    if quantity is None or not quantity.is_compatible_with(unit):
+        raise _no_quantity(text, unit)
+    return float(quantity.to(unit).magnitude)
 
 
 def to_si(unit: str) -> tuple[float, str]:
     """Return the factor and the name that turn values in `unit` into SI (energies: eV).
+
+    Raises
+    ------
+    UnitError
+        There is no such unit.
 
     Examples
     --------
@@ -83,23 +112,16 @@ def to_si(unit: str) -> tuple[float, str]:
     unit = unit.strip()
     if unit in SI_UNITS:
         return 1.0, unit
-    import pint
-
-    try:
-        quantity = _registry().Quantity(1.0, _ALIASES.get(unit, unit))
-        if quantity.check("[energy]"):
-            return float(quantity.to("eV").magnitude), "eV"
-        if quantity.check("[frequency]") and "degree" not in str(quantity.units):
-            return float(quantity.to("Hz").magnitude), "Hz"
-        base = quantity.to_base_units()
-        for name in ("V", "F", "ohm", "N", "W", "Pa", "C", "rad", "m/V", "N/m", "A/V"):
-            if base.is_compatible_with(name) and not quantity.dimensionless:
-                return float(quantity.to(name).magnitude), name
-        if quantity.dimensionless:
-            angle = "deg" in str(quantity.units) or "rad" in str(quantity.units)
-            return float(base.magnitude), "rad" if angle else "1"
-    except (pint.PintError, ValueError, TypeError, AttributeError) as cause:
-        raise UnitError(f"{unit!r} is not a unit nanopilot knows.") from cause
+    quantity = _quantity(1.0, unit)
+    if quantity is None:
+        raise UnitError(f"{unit!r} is not a unit nanopilot knows; use one such as nm, V or Hz.")
+    if quantity.dimensionless:
+        angle = any(name in str(quantity.units) for name in ("degree", "radian"))
+        return float(quantity.to_base_units().magnitude), "rad" if angle else "1"
+    for name in _PREFERRED:
+        if quantity.is_compatible_with(name):
+            return float(quantity.to(name).magnitude), name
+    base = quantity.to_base_units()
     return float(base.magnitude), f"{base.units:~C}".replace("**", "^")
 
 

@@ -1,0 +1,5 @@
+"""The guard in front of every instrument, and the drivers behind it."""
+
+from nanopilot.instruments.guard import Guard
+
+__all__ = ["Guard"]

@@ -1,0 +1,134 @@
+"""`ReplayTwin`: recorded data that looks exactly like an instrument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from nanopilot.core.capabilities import (
+    CapabilityT,
+    InstrumentDescription,
+    PointSpectroscopy,
+    Restorable,
+    Scanner,
+)
+from nanopilot.core.clock import Clock
+from nanopilot.core.errors import Unsupported
+from nanopilot.core.requests import Position
+from nanopilot.core.signals import Signal
+from nanopilot.twins.replay.recording import Recording
+from nanopilot.twins.replay.scanner import ReplayScanner
+from nanopilot.twins.replay.spectroscopy import ReplaySpectroscopy
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayTiming:
+    """How long the instrument that made the recording would take again.
+
+    Parameters
+    ----------
+    line_rate : float
+        Lines per second of a frame, trace and retrace together.
+    spectrum : float
+        Seconds of one sweep.
+    settle : float
+        Seconds of rest after a move.
+    speed : float
+        Metres per second between places.
+    """
+
+    line_rate: float = 1.0
+    spectrum: float = 1.0
+    settle: float = 0.1
+    speed: float = 2e-6
+
+
+class ReplayTwin:
+    """An instrument that answers from a recording.
+
+    Frames are interpolated between recorded pixels and say how much of them is; spectra
+    are the nearest recorded one and say where that is. Outside what was recorded it
+    refuses. It gives out nothing that was not asked for: the recording itself is
+    reachable only through `truth`, which no guard and no wire passes on.
+
+    Parameters
+    ----------
+    signals : sequence of Signal
+        Frames (y, x) and grids of spectra (y, x, bias).
+    clock : Clock
+        Usually a `VirtualClock`.
+    name : str
+        What it is called in journals and reports.
+    timing : ReplayTiming
+        What things cost in seconds.
+    """
+
+    def __init__(
+        self,
+        signals: Sequence[Signal],
+        clock: Clock,
+        *,
+        name: str = "replay",
+        timing: ReplayTiming | None = None,
+    ) -> None:
+        self._recording = Recording.of(signals)
+        self.clock = clock
+        self._name = name
+        self._timing = timing or ReplayTiming()
+        self._position: Position = self._recording.area.centre
+        self._parts: dict[type[object], object] = {Restorable: self}
+        self._parts[Scanner] = ReplayScanner(self._recording, self._timing.line_rate, clock)
+        if self._recording.spectra:
+            self._parts[PointSpectroscopy] = ReplaySpectroscopy(
+                self._recording, clock, seconds=self._seconds, arrived=self._arrive
+            )
+
+    @property
+    def name(self) -> str:
+        """What the instrument is called."""
+        return self._name
+
+    @property
+    def truth(self) -> Recording:
+        """Everything that was recorded; for scoring, out of band."""
+        return self._recording
+
+    def describe(self) -> InstrumentDescription:
+        """Return what can be asked of the recording; none of its values."""
+        recording = self._recording
+        directions = {recording.direction(name) or "trace" for name in recording.frames}
+        return InstrumentDescription(
+            name=self._name,
+            kind="replay",
+            capabilities=tuple(kind.__name__ for kind in self._parts if kind is not Restorable),
+            area=recording.area,
+            scan_channels=tuple(recording.frames),
+            spectrum_channels=tuple(recording.spectra),
+            directions=tuple(sorted(directions)),
+            grid=recording.grid,
+            sweep=recording.sweep,
+            state={"frames_from_spectra": set(recording.frames) == set(recording.spectra)},
+        )
+
+    def capability(self, kind: type[CapabilityT]) -> CapabilityT:
+        """Return the scanner or the spectroscopy of the recording."""
+        if kind not in self._parts:
+            known = ", ".join(self.describe().capabilities)
+            raise Unsupported(
+                f"`{self._name}` has no {getattr(kind, '__name__', kind)}; it has {known}."
+            )
+        return cast("CapabilityT", self._parts[kind])
+
+    def restore(self, time: float, position: Position) -> None:
+        """Go back to where a run left the instrument when its process died."""
+        self.clock.sleep(time - self.clock.now())
+        self._position = position
+
+    def _arrive(self, position: Position) -> None:
+        self._position = position
+
+    def _seconds(self, position: Position) -> float:
+        travel = math.dist(position, self._position) / self._timing.speed
+        return travel + self._timing.settle + self._timing.spectrum
