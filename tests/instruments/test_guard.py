@@ -112,9 +112,7 @@ def test_no_scan_that_leaves_the_area_reaches_the_wire(
     request = frame(centre=centre, rotation=rotation, field_of_view=(size, size))
     reach = size / 2**0.5
     rounding = 1e-11  # edges of an area are forgiven a picometre
-    surely_outside = any(
-        c + size / 2 < -rounding or c - size / 2 > 1e-6 + rounding for c in centre
-    )
+    surely_outside = any(c + size / 2 < -rounding or c - size / 2 > 1e-6 + rounding for c in centre)
     surely_inside = all(reach <= c <= 1e-6 - reach for c in centre)
     try:
         scope.capability(Scanner).start(request)

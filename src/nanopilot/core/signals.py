@@ -124,7 +124,7 @@ def _check_labels(name: Hashable, attrs: Mapping[Hashable, Any]) -> None:
         if not isinstance(attrs.get(key), str) or not attrs[key]:
             raise SignalError(f"`{name}` has no `{key}`; every signal and coordinate carries it.")
     if not is_si(attrs["units"]):
-        raise SignalError(f"`{name}` is in {attrs['units']!r}; signals are kept in SI units (or eV).")
+        raise SignalError(f"`{name}` is in {attrs['units']!r}; signals are in SI units, or eV.")
 
 
 def metadata(signal: Signal | SignalSet) -> dict[str, Any]:

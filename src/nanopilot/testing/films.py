@@ -55,8 +55,8 @@ def film(rows: int = 6, columns: int = 8, pitch: float = 10e-9) -> Signal:
     base = loop()
     size = 1.0 + np.add.outer(np.arange(rows) / rows, np.arange(columns) / columns)
     axes = {
-        "y": Axis(np.arange(rows) * pitch, "m", "position"),
-        "x": Axis(np.arange(columns) * pitch, "m", "position"),
+        "y": Axis(pitch * np.arange(rows, dtype=float), "m", "position"),
+        "x": Axis(pitch * np.arange(columns, dtype=float), "m", "position"),
         "bias": Axis(base["bias"].to_numpy(), "V", "bias"),
     }
     values = size[:, :, None] * base.to_numpy()

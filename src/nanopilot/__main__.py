@@ -1,0 +1,5 @@
+"""`python -m nanopilot` is `nanopilot`."""
+
+from nanopilot.app.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What people touch: the Python calls, the command line, the report."""

@@ -1,0 +1,70 @@
+"""The program: its commands, and how it says that something is wrong.
+
+Bad input gets one line that names the thing and the way out, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from nanopilot.app.cli import bench, demo, runs, start
+from nanopilot.core.errors import NanopilotError
+
+app = typer.Typer(
+    name="nanopilot",
+    help="Drive scanning probe and electron microscopes, and know what you know.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+start.add_to(app)
+runs.add_to(app)
+demo.add_to(app)
+app.add_typer(bench.app, name="bench")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
+    if version:
+        from nanopilot import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and leave with its exit code."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except NanopilotError as error:
+        sys.exit(_complain(str(error)))
+    except click.exceptions.Abort:
+        sys.exit(_interrupted())
+    except click.ClickException as error:
+        hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        way_out = f" See '{hint} --help'." if hint else ""
+        sys.exit(_complain(error.format_message() + way_out))
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write("error: " + " ".join(message.split()) + "\n")
+    return 2
+
+
+def _interrupted() -> int:
+    sys.stderr.write("stopped; 'nanopilot runs' lists what can be resumed\n")
+    return 130

@@ -1,0 +1,84 @@
+"""`nanopilot run` and `nanopilot resume`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="Any further setting, as NAME=VALUE (JSON).")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run")(run)
+    app.command("resume")(resume)
+
+
+def run(
+    workflow: Annotated[str, typer.Argument(help="Name of the workflow, such as 'discover'.")],
+    instrument: Annotated[str, typer.Option(help="Name of the instrument.")] = "replay",
+    sample: Annotated[str, typer.Option(help="File, or a recording by name.")] = "beps-pto",
+    reward: Annotated[str, typer.Option(help="What is looked for.")] = "loop-area",
+    policy: Annotated[str, typer.Option(help="How the next place is chosen.")] = "ucb",
+    budget: Annotated[float, typer.Option(help="Fraction of the sites that is measured.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Decides every draw of the run.")] = 0,
+    folder: Annotated[Path | None, typer.Option(help="Where to keep the run.")] = None,
+    units: Annotated[
+        list[str] | None, typer.Option(help="NAME=UNIT for what the file does not tell.")
+    ] = None,
+    missing: Annotated[
+        str, typer.Option(help="NaN in the file: 'refuse', or 'keep' as not recorded.")
+    ] = "refuse",
+    settings: Assignments = None,
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Carry out a workflow on an instrument."""
+    from nanopilot.app import session
+    from nanopilot.app.cli.printing import print_summary
+
+    options: dict[str, Any] = {"sample": sample}
+    if units:
+        options["units"] = assignments(units, plain=True)
+    if missing != "refuse":
+        options["missing"] = missing
+    asked = {"reward": reward, "policy": policy, "budget": budget, "seed": seed}
+    asked |= assignments(settings or [])
+    scope = session.connect(instrument, **options)
+    done = session.run(workflow, scope, folder=folder, progress=True, **asked)
+    print_summary(done, report=done.report() if report else None, as_json=as_json)
+
+
+def resume(
+    which: Annotated[str, typer.Argument(metavar="RUN", help="Folder or name of the run.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of all runs.")] = None,
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Go on with an interrupted run, with the decisions it would have taken."""
+    from nanopilot.app import session
+    from nanopilot.app.cli.printing import print_summary
+
+    done = session.open_run(which, root)
+    if not done.resume(progress=True):
+        typer.echo(f"{done.path}: complete already, nothing to resume", err=True)
+    print_summary(done, report=done.report() if report else None, as_json=as_json)
+
+
+def assignments(texts: list[str], *, plain: bool = False) -> dict[str, Any]:
+    """Return NAME=VALUE texts as a mapping; values are JSON where they parse as such."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
+        try:
+            found[name] = value if plain else json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found

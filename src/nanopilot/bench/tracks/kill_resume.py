@@ -1,0 +1,174 @@
+"""`kill-resume`: a run is killed at a random moment and has to end as if it never was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+import numpy as np
+
+from nanopilot.bench.track import Bar
+from nanopilot.core.errors import StoreError
+from nanopilot.core.events import Decision, Outcome
+from nanopilot.io.run_folder import RunFolder
+from nanopilot.io.verify import verify
+
+#: Of the runs: small enough for twenty of them, large enough for several refits.
+_SETTINGS = {"reward": "loop-area", "budget": "0.05"}
+#: A kill that came too late is tried again this often, each time earlier.
+_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What a method is given: a killed run's folder."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A killed run, what it had acknowledged, and what an uninterrupted one gives."""
+
+    visible: Visible
+    acknowledged: tuple[str, ...]
+    truth: Mapping[str, object]
+    keep: TemporaryDirectory[str]
+
+
+class KillResume:
+    """Every seed is another run, killed with SIGKILL after another share of its time.
+
+    ``resume`` goes on with the run; ``restart`` begins a new one in its place, which ends
+    well and loses what had been measured; ``abandon`` leaves the run as it lies.
+    """
+
+    name: ClassVar[str] = "kill-resume"
+    version: ClassVar[str] = "1"
+    about: ClassVar[str] = "kill -9 at a random moment, then resume: same decisions, same signals"
+    default: ClassVar[str] = "resume"
+    bars: ClassVar[tuple[Bar, ...]] = (
+        Bar(what="decisions equal an uninterrupted run's", metric="decisions", bar=1.0),
+        Bar(what="signals equal an uninterrupted run's", metric="signals", bar=1.0),
+        Bar(what="nothing acknowledged is lost", metric="kept", bar=1.0),
+        Bar(what="the finished run verifies", metric="verified", bar=1.0),
+    )
+
+    @property
+    def methods(self) -> Mapping[str, Callable[[Visible], Path]]:
+        """Resume, and what people do without it."""
+        return {"resume": _resume, "restart": _restart, "abandon": lambda visible: visible.folder}
+
+    def case(self, seed: int) -> Case:
+        """Run once undisturbed, then again and kill it on the way."""
+        keep = TemporaryDirectory(prefix="nanopilot-kill-")
+        whole, killed = Path(keep.name) / "whole", Path(keep.name) / "killed"
+        start = time.monotonic()
+        _nanopilot(*_command(seed, whole), check=True)
+        seconds = time.monotonic() - start
+        rng = np.random.default_rng([seed, 0])
+        for attempt in range(_TRIES):
+            if _kill(_command(seed, killed), killed, float(rng.uniform(0, seconds)) / 1.5**attempt):
+                break
+            shutil.rmtree(killed, ignore_errors=True)
+        else:
+            raise StoreError(f"`seed` {seed}: the run ended before it could be killed, 8 times.")
+        return Case(Visible(killed), _acknowledged(killed), contents(whole), keep)
+
+    def score(self, case: Case, answer: Path) -> Mapping[str, float]:
+        """Compare the folder a method left with the uninterrupted run."""
+        try:
+            found = contents(answer)
+        except (OSError, KeyError):
+            found = {"decisions": (), "signals": {}}
+        kept = set(case.acknowledged) <= set(_acknowledged(answer))
+        same = _equal_signals(found["signals"], case.truth["signals"])
+        return {
+            "decisions": float(found["decisions"] == case.truth["decisions"]),
+            "signals": float(same),
+            "kept": float(kept),
+            "verified": float(verify(answer).ok),
+            "acknowledged": float(len(case.acknowledged)),
+        }
+
+
+def _resume(visible: Visible) -> Path:
+    _nanopilot("resume", str(visible.folder), check=True)
+    return visible.folder
+
+
+def _restart(visible: Visible) -> Path:
+    fresh = visible.folder.with_name("restarted")
+    with RunFolder.open(visible.folder) as run:
+        seed = run.record.seed
+    _nanopilot(*_command(seed, fresh), check=True)
+    return fresh
+
+
+def _command(seed: int, folder: Path) -> tuple[str, ...]:
+    settings = [part for name, value in _SETTINGS.items() for part in (f"--{name}", value)]
+    return (
+        "run", "discover", "--instrument", "replay", "--sample", "beps-pto", "--no-report",
+        "--seed", str(seed), "--folder", str(folder), *settings,
+    )  # fmt: skip
+
+
+def _nanopilot(*arguments: str, check: bool = False) -> None:
+    subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "nanopilot", *arguments], check=check, capture_output=True
+    )
+
+
+def _kill(command: tuple[str, ...], folder: Path, after: float) -> bool:
+    """Start a run, kill it `after` seconds from its first sign of life; False if it had ended."""
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "nanopilot", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not (folder / "run.json").exists():
+        time.sleep(0.002)
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def _acknowledged(folder: Path) -> tuple[str, ...]:
+    """Return every outcome the journal holds, as it was written."""
+    with RunFolder.open(folder) as run:
+        return tuple(
+            event.model_dump_json() for event in run.journal.events() if isinstance(event, Outcome)
+        )
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """Return the decisions and the measured values of a finished run."""
+    with RunFolder.open(folder) as run:
+        decisions = tuple(
+            event.model_dump_json() for event in run.journal.events() if isinstance(event, Decision)
+        )
+        signals = {
+            (name, index): run.signals.get(name, index)
+            for name in run.signals.names()
+            for index in run.signals.kept(name)
+        }
+        return {"decisions": decisions, "signals": signals}
+
+
+def _equal_signals(found: object, truth: object) -> bool:
+    if not isinstance(found, dict) or not isinstance(truth, dict) or found.keys() != truth.keys():
+        return False
+    return all(found[name].identical(truth[name]) for name in truth)

@@ -1,0 +1,274 @@
+"""The journal of a run: events in SQLite, one durable transaction at a time, hash-chained."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from nanopilot.core.errors import StoreError, Tampered
+from nanopilot.core.events import Event, event_from_json
+from nanopilot.io.chain import GENESIS, ChainFault, RawRow, first_fault, row_hash
+from nanopilot.io.connect import connect_to_read, connect_to_write, has_log, translated
+from nanopilot.io.durable import Durability
+from nanopilot.io.lock import WriterLock
+
+_SCHEMA = """
+CREATE TABLE rows (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, wall INTEGER NOT NULL, body TEXT NOT NULL,
+    previous TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE TABLE head (
+    id INTEGER PRIMARY KEY CHECK (id = 0), seq INTEGER NOT NULL, hash TEXT NOT NULL
+) STRICT;
+"""
+_INSERT = "INSERT INTO rows (seq, kind, wall, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)"
+_SET_HEAD = "UPDATE head SET seq = ?, hash = ? WHERE id = 0"
+_GET_HEAD = "SELECT seq, hash FROM head WHERE id = 0"
+_ROWS = "SELECT seq, kind, wall, body, previous, hash FROM rows WHERE seq > ? ORDER BY seq"
+_ALL = "SELECT seq, kind, wall, body, previous, hash FROM rows ORDER BY seq"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the journal.
+
+    Parameters
+    ----------
+    seq : int
+        Its number, from 1.
+    kind : str
+        Kind of the event.
+    wall : int
+        When it was written, nanoseconds since 1970 (UTC).
+    body : str
+        The event as JSON.
+    previous, hash : str
+        The chain; see `nanopilot.io.chain`.
+    """
+
+    seq: int
+    kind: str
+    wall: int
+    body: str
+    previous: str
+    hash: str
+
+    @property
+    def event(self) -> Event:
+        """The event this row holds."""
+        return event_from_json(self.body)
+
+
+class Journal:
+    """The events of a run, in order; made by `create`, found again by `open`.
+
+    One process may write; any number may read at the same time, from read-only media too.
+    One journal may be used from several threads.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the SQLite file.
+    connection : sqlite3.Connection
+        To it.
+    lock : WriterLock, optional
+        The right to write; without, the journal is read only.
+    """
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None = None
+    ) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+        self._settled = lock is None and not has_log(path)
+        self._turn = threading.Lock()
+        self._seq, self._hash = self.head
+
+    @classmethod
+    def create(cls, path: Path | str, durability: Durability = "power") -> Self:
+        """Make an empty journal and open it for writing.
+
+        Parameters
+        ----------
+        path : path
+            Of the SQLite file; it must not exist. The lock file lies beside it.
+        durability : {"power", "process"}
+            What an acknowledged `append` survives.
+
+        Raises
+        ------
+        StoreError
+            The file exists or cannot be made.
+        """
+        path = Path(path)
+        if path.exists():
+            raise StoreError(f"`{path}` exists; a journal is never overwritten.")
+        return cls._writing(path, durability, _SCHEMA)
+
+    @classmethod
+    def open(cls, path: Path | str, write: bool = False, durability: Durability = "power") -> Self:
+        """Open a journal, to read unless `write` is set.
+
+        Raises
+        ------
+        StoreError
+            There is none, or another process writes to it.
+        Tampered
+            It is opened to be continued, and its chain does not hold.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise StoreError(f"`{path}` does not exist; the journal of this run is lost.")
+        if not write:
+            return cls(path, connect_to_read(path))
+        journal = cls._writing(path, durability, "")
+        fault = journal.check_chain()
+        if fault is not None:
+            journal.close()
+            raise Tampered(f"`{path}`: {fault}; a damaged journal is not continued.")
+        return journal
+
+    @classmethod
+    def _writing(cls, path: Path, durability: Durability, schema: str) -> Self:
+        with translated("the journal", path):
+            lock = WriterLock(path.with_suffix(".lock"))
+            connection = None
+            try:
+                connection = connect_to_write(path, durability)
+                if schema:
+                    connection.executescript(f"BEGIN; {schema}")
+                    connection.execute("INSERT INTO head VALUES (0, 0, ?)", (GENESIS,))
+                    connection.execute("COMMIT")
+                return cls(path, connection, lock)
+            except BaseException:
+                if connection is not None:
+                    connection.close()
+                lock.release()
+                raise
+
+    def append(self, *events: Event) -> int:
+        """Add events as one transaction; when this returns they are safe.
+
+        Parameters
+        ----------
+        *events : Event
+            All of them are written, or none.
+
+        Returns
+        -------
+        int
+            Number of the last row.
+
+        Raises
+        ------
+        DiskFull
+            There was no space; nothing was written, and the journal stays good.
+        StoreError
+            The journal was opened to be read, or cannot be written.
+        """
+        if self._lock is None:
+            raise StoreError(f"`{self.path}` is open to be read; open the run with `write=True`.")
+        wall = time.time_ns()
+        with self._turn, translated("the journal", self.path):
+            seq, last = self._seq, self._hash
+            rows: list[tuple[object, ...]] = []
+            for event in events:
+                seq, body = seq + 1, event.model_dump_json()
+                digest = row_hash(seq, event.kind, wall, last, body)
+                rows.append((seq, event.kind, wall, body, last, digest))
+                last = digest
+            self._commit(rows, seq, last)
+            self._seq, self._hash = seq, last
+            return seq
+
+    def _commit(self, rows: list[tuple[object, ...]], seq: int, last: str) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for row in rows:
+                execute(_INSERT, row)
+            execute(_SET_HEAD, (seq, last))
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last row, as the file has them now.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be read.
+        """
+        with self._turn, translated("the journal", self.path, verb="read"):
+            found = self._now().execute(_GET_HEAD).fetchone()
+        if found is None:
+            raise StoreError(f"`{self.path}` has lost the head of its journal.")
+        return found[0], found[1]
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Return an iterator over the rows behind number `after`, as they are now."""
+        with self._turn, translated("the journal", self.path, verb="read"):
+            found = self._now().execute(_ROWS, (after,)).fetchall()
+        return (Row(*row) for row in found)
+
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """Return an iterator over the events behind row number `after`."""
+        return (row.event for row in self.rows(after))
+
+    def check_chain(self) -> ChainFault | None:
+        """Return the first row that is not what was written, or None; see `nanopilot.io.chain`."""
+        seen = 0
+
+        def counted(cursor: sqlite3.Cursor) -> Iterator[RawRow]:
+            nonlocal seen
+            for row in cursor:
+                yield row
+                seen += 1
+
+        with self._turn:
+            connection = self._now()
+            connection.text_factory = bytes
+            try:
+                connection.execute("BEGIN")  # rows and head of one moment
+                seq, digest = connection.execute(_GET_HEAD).fetchone()
+                return first_fault(counted(connection.execute(_ALL)), (seq, digest.decode()))
+            except (sqlite3.Error, OverflowError) as cause:
+                return ChainFault(seen + 1, f"damaged: {cause}")
+            except (TypeError, ValueError, AttributeError):
+                return ChainFault(0, "the head of the journal is damaged")
+            finally:
+                connection.text_factory = str
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _now(self) -> sqlite3.Connection:
+        """Return a connection that sees what a writer has begun to add since the last look."""
+        if self._settled and has_log(self.path):
+            self._connection.close()
+            self._connection = connect_to_read(self.path)
+            self._settled = False
+        return self._connection
+
+    def close(self) -> None:
+        """Close the file and let others write; safe to call twice."""
+        with self._turn:
+            self._connection.close()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Digital twins: samples, physics, artefacts; a twin looks exactly like an instrument."""

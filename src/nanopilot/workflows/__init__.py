@@ -1,0 +1,1 @@
+"""The engine, and one file per named experiment."""

@@ -1,0 +1,106 @@
+"""Where an instrument, its recording and the guard meet."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from nanopilot.core import registry
+from nanopilot.core.capabilities import Instrument
+from nanopilot.core.clock import VirtualClock
+from nanopilot.core.errors import InvalidRequest, UnknownName
+from nanopilot.core.limits import Limits
+from nanopilot.instruments import Guard
+from nanopilot.io.readers import read
+from nanopilot.twins.replay import ReplayTwin
+
+
+def connect(instrument: str, *, limits: Limits | None = None, **options: Any) -> Guard:
+    """Return an instrument by name, with the guard in front of it.
+
+    Parameters
+    ----------
+    instrument : str
+        A name registered under ``nanopilot.instruments``, such as ``"replay"``.
+    limits : Limits, optional
+        Absolute limits; none beyond the instrument's own when not given.
+    **options
+        What the instrument needs, for instance ``sample="beps-pto"``.
+
+    Raises
+    ------
+    UnknownName
+        Nothing is registered under that name.
+    InvalidRequest
+        An option is unknown or missing.
+
+    Examples
+    --------
+    >>> connect("replay", sample="beps-pto").describe().grid
+    (50, 50)
+    """
+    factory = registry.load("instruments", instrument)
+    try:
+        inspect.signature(factory).bind(**options)
+    except TypeError as cause:
+        takes = ", ".join(inspect.signature(factory).parameters)
+        raise InvalidRequest(f"`{instrument}`: {cause}; it takes {takes}.") from cause
+    source = {
+        "instrument": instrument,
+        "options": {name: _findable(value) for name, value in options.items()},
+    }
+    return Guard(factory(**options), limits=limits, source=source)
+
+
+def replay(
+    sample: str | Path,
+    *,
+    missing: Literal["refuse", "keep"] = "refuse",
+    units: Mapping[str, str] | None = None,
+) -> Instrument:
+    """Return a recording as an instrument.
+
+    Parameters
+    ----------
+    sample : str or Path
+        A file, or the name of a recording that comes with nanopilot (``"beps-pto"``).
+    missing : {"refuse", "keep"}
+        What to do with NaN in the file: refuse it, or keep it as not recorded.
+    units : mapping, optional
+        Units of data sets or axes that the file does not tell.
+    """
+    path = find_sample(sample)
+    return ReplayTwin(read(path, units=units or {}, missing=missing), VirtualClock())
+
+
+def find_sample(sample: str | Path) -> Path:
+    """Return the file of a named recording, or the path itself.
+
+    Raises
+    ------
+    UnknownName
+        It is neither a file nor the name of a recording.
+    """
+    path = Path(sample)
+    if path.exists() or path.suffix:
+        return path
+    shipped = samples()
+    if str(sample) not in shipped:
+        raise UnknownName("sample", str(sample), shipped)
+    return shipped[str(sample)]
+
+
+def _findable(option: Any) -> Any:
+    """Return an option as JSON that still means the same in another working folder."""
+    if isinstance(option, str | Path) and Path(option).exists():
+        return str(Path(option).resolve())
+    return option
+
+
+def samples() -> dict[str, Path]:
+    """Return the recordings that come with nanopilot, by name."""
+    folder = Path(str(resources.files("nanopilot.twins"))) / "recordings"
+    return {path.stem: path for path in sorted(folder.glob("*.h5"))}

@@ -1,0 +1,148 @@
+"""Begin a run, or go on with one that was interrupted."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from nanopilot.core import registry
+from nanopilot.core.errors import InvalidRequest
+from nanopilot.core.events import Note, Plan
+from nanopilot.core.requests import from_outside
+from nanopilot.core.values import Value
+from nanopilot.instruments import Guard
+from nanopilot.io.history import load_history
+from nanopilot.io.run_folder import RunFolder, RunRecord
+from nanopilot.workflows.connect import connect
+from nanopilot.workflows.engine import Engine, Listener
+
+#: Packages whose version can change a number in a run.
+_WATCHED = ("nanopilot", "numpy", "scipy", "xarray", "numba", "zarr", "pydantic")
+
+Workflow = Callable[[Engine, Any], None]
+
+
+def settings_of(workflow: str, settings: Mapping[str, Any]) -> Value:
+    """Return the checked settings of a workflow; its annotation is their schema.
+
+    Raises
+    ------
+    UnknownName
+        No such workflow.
+    InvalidRequest
+        A setting is unknown or outside what it may be.
+    """
+    schema = get_type_hints(registry.load("workflows", workflow))["settings"]
+    unknown = sorted(set(settings) - set(schema.model_fields))
+    if unknown:
+        raise InvalidRequest(
+            f"`{unknown[0]}` is no setting of {workflow!r}; it has "
+            f"{', '.join(schema.model_fields)}."
+        )
+    checked: Value = from_outside(schema, **settings)
+    return checked
+
+
+def fresh_name(workflow: str) -> str:
+    """Return a name no other run has; names sort by the time they were given."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{workflow}-{secrets.token_hex(2)}"
+
+
+def new_record(workflow: str, scope: Guard, settings: Value, name: str) -> RunRecord:
+    """Return what was asked, and with which versions."""
+    versions = {name: version(name) for name in _WATCHED}
+    versions |= {"python": platform.python_version(), "machine": platform.machine()}
+    plain = settings.model_dump(mode="json")
+    return RunRecord(
+        id=name,
+        workflow=workflow,
+        settings=plain,
+        seed=int(plain.get("seed", 0)),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions,
+        instrument=scope.source,
+    )
+
+
+def launch(
+    workflow: str,
+    scope: Guard,
+    settings: Mapping[str, Any],
+    folder: Path,
+    *,
+    listeners: tuple[Listener, ...] = (),
+) -> None:
+    """Carry out a workflow on an instrument and keep it in a folder of its own.
+
+    Parameters
+    ----------
+    workflow : str
+        Name of the workflow.
+    scope : Guard
+        The instrument.
+    settings : mapping
+        Of the workflow.
+    folder : Path
+        Where the run is kept; its last part is the name of the run.
+    listeners : tuple of callable
+        Are told every event.
+    """
+    checked = settings_of(workflow, settings)
+    record = new_record(workflow, scope, checked, folder.name)
+    work: Workflow = registry.load("workflows", workflow)
+    with RunFolder.create(folder, record) as run:
+        engine = Engine(run, scope, listeners)
+        instrument = scope.describe().model_dump(mode="json")
+        engine.record(Plan(workflow=workflow, settings=record.settings, instrument=instrument))
+        work(engine, checked)
+
+
+def resume(
+    folder: Path, scope: Guard | None = None, *, listeners: tuple[Listener, ...] = ()
+) -> bool:
+    """Go on with an interrupted run; return False where there is nothing left to do.
+
+    A twin goes back to the time and place of the last outcome; an instrument that kept its
+    state while the run was dead is left alone.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    scope : Guard, optional
+        The instrument; connected as it was before when not given.
+    listeners : tuple of callable
+        Are told every event.
+    """
+    with RunFolder.open(folder, write=True) as run:
+        if finished(run):
+            return False
+        record = run.record
+        if scope is None:
+            scope = connect(record.instrument["instrument"], **record.instrument["options"])
+        progress = load_history(run.journal.events())
+        centre = scope.describe().area.centre
+        last = progress.history.steps[-1].action.position if len(progress.history) else centre
+        scope.restore(progress.time, last)
+        engine = Engine(run, scope, listeners)
+        work: Workflow = registry.load("workflows", record.workflow)
+        if not any(isinstance(event, Plan) for event in run.journal.events()):
+            instrument = scope.describe().model_dump(mode="json")
+            engine.record(
+                Plan(workflow=record.workflow, settings=record.settings, instrument=instrument)
+            )
+        engine.record(Note(topic="resumed", text=f"after {len(progress.history)} steps"))
+        work(engine, settings_of(record.workflow, record.settings))
+    return True
+
+
+def finished(run: RunFolder) -> bool:
+    """Tell whether a run came to its end."""
+    return any(
+        isinstance(event, Note) and event.topic == "finished" for event in run.journal.events()
+    )
