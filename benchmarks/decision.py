@@ -7,7 +7,7 @@ import numpy as np
 
 from nanopilot.analysis.hysteresis import LoopFeatures
 from nanopilot.core.history import History, Step
-from nanopilot.twins.samples.domain_walls import DomainWallFilm
+from nanopilot.twins.samples.domain_walls import DomainWalls
 from nanopilot.workflows.discover import DiscoverSettings, plan_discovery
 
 STEPS = 250
@@ -16,7 +16,7 @@ GOAL_S = 0.1
 
 def row() -> dict[str, Any]:
     """Measure every decision of a run of 250 steps, refits included."""
-    structure, loops = DomainWallFilm(seed=0).record()
+    structure, loops = DomainWalls(seed=0).record()
     settings = DiscoverSettings(budget=STEPS / structure.size, seed=0)
     plan = plan_discovery(structure, settings)
     features = LoopFeatures()

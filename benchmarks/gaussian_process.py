@@ -9,15 +9,15 @@ from benchmarks.timing import alternate
 from nanopilot.analysis.structure import StructureFeatures
 from nanopilot.bench.closed_loop import r_squared
 from nanopilot.models import GaussianProcess, GroupedPoints, learn
-from nanopilot.twins.samples.domain_walls import DomainWallFilm
+from nanopilot.twins.samples.domain_walls import DomainWalls
 
 MEASURED = 500
-SHAPE = (117, 117)
+SITES = 117
 
 
 def row() -> dict[str, Any]:
     """Measure ours against botorch's `SingleTaskGP` as its documentation fits it."""
-    film = DomainWallFilm(seed=0, shape=SHAPE)
+    film = DomainWalls(seed=0, sites=SITES)
     truth = film.truth().ravel()
     table = StructureFeatures(components=16)(film.record()[0])
     structure = np.array([group == "structure" for group in table.groups])

@@ -102,7 +102,7 @@ def step(number: int, signals: tuple[SignalRef, ...] = ()) -> tuple[Decision, In
     position = (number * 1e-9, 0.0)
     return (
         Decision(step=number, action=Action(index=number, position=position)),
-        Intent(step=number, capability="PointSpectroscopy", request={"position": position}),
+        Intent(step=number, capability="PointSpectroscopy", request={"position": list(position)}),
         Outcome(
             step=number, signals=signals, reward=float(number), time=0.5 * number,
             spent=Spent(spectra=number + 1), features={"area": 1.0, "imprint": None},

@@ -20,7 +20,7 @@ from nanopilot.workflows.launch import launch
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("replay") / "run"
     scope = Guard(ReplayTwin((film(),), VirtualClock()))
-    launch("discover", scope, {"budget": 0.3, "seed": 1, "survey": 5}, path)
+    launch("discover", scope, {"budget": 0.3, "seed": 1, "survey": 5, "window": 5}, path)
     return path
 
 

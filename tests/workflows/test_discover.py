@@ -21,7 +21,7 @@ from nanopilot.testing import film
 from nanopilot.twins.replay import ReplayTwin
 from nanopilot.workflows.launch import finished, launch, resume
 
-ASKED = {"budget": 0.3, "seed": 1, "survey": 5}
+ASKED = {"budget": 0.3, "seed": 1, "survey": 5, "window": 5}
 
 
 def scope_of(signal: Signal | None = None, **guard: object) -> Guard:
@@ -79,9 +79,7 @@ def test_finished_run_verifies_and_is_not_run_again(whole: Path) -> None:
     assert not resume(whole, scope_of())
 
 
-def test_same_seed_gives_the_same_run_and_another_seed_another(
-    whole: Path, tmp_path: Path
-) -> None:
+def test_same_seed_gives_the_same_run_and_another_seed_another(whole: Path, tmp_path: Path) -> None:
     launch("discover", scope_of(), ASKED, tmp_path / "again")
     launch("discover", scope_of(), ASKED | {"seed": 2}, tmp_path / "other")
     events, signals = contents(whole)
@@ -186,7 +184,7 @@ def test_sites_in_a_gap_are_no_candidates(tmp_path: Path) -> None:
         ({"budget": 1.5}, InvalidRequest, "`budget` is 1.5"),
         ({"budget": 0}, InvalidRequest, "`budget` is 0"),
         ({"seed": -1}, InvalidRequest, "`seed` is -1"),
-        ({"window": 4}, InvalidRequest, "odd"),
+        ({"window": 4}, InvalidRequest, "must be odd"),
         ({"colour": 1}, InvalidRequest, "`colour`"),
         ({"reward": "loop-aera"}, UnknownName, "loop-area"),
         ({"policy": "ubc"}, UnknownName, "ucb"),

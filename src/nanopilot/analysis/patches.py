@@ -121,7 +121,7 @@ class PatchPCA:
     window: int = 7
     window_metres: float | None = None
     components: int = 16
-    views: tuple[View, ...] = ("value", "magnitude")
+    views: tuple[View, ...] = ("value",)
 
     def __call__(self, image: Signal) -> FeatureTable:
         """Return the components of every pixel, row by row, in the group ``"structure"``.

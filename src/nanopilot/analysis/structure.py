@@ -30,7 +30,7 @@ class StructureFeatures:
     window: int = 7
     window_metres: float | None = None
     components: int = 16
-    views: tuple[View, ...] = ("value", "magnitude")
+    views: tuple[View, ...] = ("value",)
 
     def __call__(self, image: Signal) -> FeatureTable:
         """Return the features of every pixel, row by row, shape (rows * columns, features).

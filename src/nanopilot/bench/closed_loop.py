@@ -122,8 +122,8 @@ def random_recall(case: Case, steps: int) -> dict[str, list[float]]:
     law = hypergeom(case.truth.size, case.best, drawn)
     return {
         "random_curve": (drawn / case.truth.size).tolist(),
-        "random_low": (law.ppf(0.025) / case.best).tolist(),
-        "random_high": (law.ppf(0.975) / case.best).tolist(),
+        "random_low": (np.asarray(law.ppf(0.025)) / case.best).tolist(),
+        "random_high": (np.asarray(law.ppf(0.975)) / case.best).tolist(),
     }
 
 

@@ -6,11 +6,12 @@ asked for.
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from nanopilot.core.errors import MissingExtra, UnknownName
+from nanopilot.core.errors import InvalidRequest, MissingExtra, UnknownName
 
 KINDS = (
     "instruments", "twins", "operators", "rewards", "policies",
@@ -56,5 +57,17 @@ def load(kind: str, name: str) -> Any:
 
 
 def build(kind: str, name: str, /, **settings: Any) -> Any:
-    """Rebuild an operator, reward or policy from its name and its JSON settings."""
-    return load(kind, name)(**settings)
+    """Rebuild an operator, reward or policy from its name and its JSON settings.
+
+    Raises
+    ------
+    InvalidRequest
+        It has no such setting.
+    """
+    made = load(kind, name)
+    try:
+        inspect.signature(made).bind(**settings)
+    except TypeError as cause:
+        takes = ", ".join(inspect.signature(made).parameters) or "none"
+        raise InvalidRequest(f"`{name}`: {cause}; its settings are: {takes}.") from cause
+    return made(**settings)

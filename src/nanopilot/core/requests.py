@@ -111,7 +111,7 @@ def from_outside(kind: type[ValueT], **settings: Any) -> ValueT:
     except ValidationError as cause:
         parts = []
         for problem in cause.errors():
-            where = ".".join(str(part) for part in problem["loc"]) or kind.__name__
-            got = f" is {problem['input']!r}" if problem["loc"] else ""
-            parts.append(f"`{where}`{got}: {problem['msg']}")
+            where = ".".join(str(part) for part in problem["loc"])
+            said = problem["msg"].removeprefix("Value error, ")
+            parts.append(f"`{where}` is {problem['input']!r}: {said}" if where else said)
         raise InvalidRequest("; ".join(parts)) from cause

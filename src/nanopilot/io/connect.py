@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -43,8 +42,11 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
             return _probed(f"{address}?immutable=1")
         try:
             return _probed(f"{address}?mode=ro")
-        except sqlite3.OperationalError:
-            if os.access(path.parent, os.W_OK):
+        except sqlite3.OperationalError as cause:
+            if cause.sqlite_errorcode & 0xFF not in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            ):
                 raise
         return _copied(path)
 
@@ -87,10 +89,13 @@ def translated(what: str, path: Path, verb: str = "written") -> Iterator[None]:
     with store_errors(what, path):
         try:
             yield
+        except UnicodeDecodeError as cause:  # SQLite quotes what it found in a damaged file
+            raise StoreError(f"`{path}`: {what} cannot be {verb}: it is damaged.") from cause
         except sqlite3.Error as cause:
             code = getattr(cause, "sqlite_errorcode", 0) or 0
             full = code == sqlite3.SQLITE_FULL
             # Running out while the shared-memory file grows is reported as a plain input error.
             if full or (code & 0xFF == sqlite3.SQLITE_IOERR and nearly_full(path.parent)):
                 raise disk_full(what, path) from cause
-            raise StoreError(f"`{path}`: {what} cannot be {verb}: {cause}.") from cause
+            told = " ".join(str(cause).split())
+            raise StoreError(f"`{path}`: {what} cannot be {verb}: {told}.") from cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -80,7 +81,7 @@ class _Reading:
         decision = self.decisions.pop(outcome.step, None)
         if decision is None or decision.action is None:
             return
-        features = {k: float("nan") if v is None else v for k, v in outcome.features.items()}
+        features = {k: math.nan if v is None else v for k, v in outcome.features.items()}
         self.steps.append(Step(decision.action, outcome.reward, features))
         self.outcomes.append(outcome)
 

@@ -242,8 +242,8 @@ class Journal:
                 connection.execute("BEGIN")  # rows and head of one moment
                 seq, digest = connection.execute(_GET_HEAD).fetchone()
                 return first_fault(counted(connection.execute(_ALL)), (seq, digest.decode()))
-            except (sqlite3.Error, OverflowError) as cause:
-                return ChainFault(seen + 1, f"damaged: {cause}")
+            except (sqlite3.Error, OverflowError, UnicodeDecodeError) as cause:
+                return ChainFault(seen + 1, f"damaged: {' '.join(str(cause).split())}")
             except (TypeError, ValueError, AttributeError):
                 return ChainFault(0, "the head of the journal is damaged")
             finally:

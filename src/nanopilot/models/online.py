@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from nanopilot.core.history import FloatArray, IntArray
 from nanopilot.models.gaussian_process import Hyperparameters, WhitenedTargets, cholesky
 from nanopilot.models.kernels import GroupedPoints, matern52, scaled_distances
 from nanopilot.models.learning import learn
+from nanopilot.models.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +95,19 @@ class OnlineGaussianProcess:
         targets : numpy.ndarray
             What was measured, shape (k,), finite.
         """
+        with one_thread():
+            self._extend(sites, targets)
+
+    def _extend(self, sites: IntArray, targets: FloatArray) -> None:
         done = len(self._sites)
         self._sites = np.concatenate([self._sites, sites])
         self._targets = np.concatenate([self._targets, targets])
         refit = 0
         while self._next_fit <= len(self._sites):
-            refit = self._next_fit
-            points = self._points.take(self._sites[:refit])
-            self._hyperparameters = learn(points, self._targets[:refit], self._hyperparameters)
-            self._next_fit = self._schedule.next(refit)
+            refit, self._next_fit = self._next_fit, self._schedule.next(self._next_fit)
         if refit:
+            points = self._points.take(self._sites[:refit])
+            self._hyperparameters = learn(points, self._targets[:refit])
             self._condition(refit)
         for number in range(refit or done, len(self._sites)):
             self._append(number)
@@ -112,6 +116,27 @@ class OnlineGaussianProcess:
         """Return mean and standard deviation of the value at every site, each shape (N,)."""
         values, ones, explained = self._sums
         return self._white.predict(values, ones, explained)
+
+    def covariance(self) -> Callable[[IntArray], FloatArray]:
+        """Return a function from m sites to the covariance of every site with them.
+
+        Shape (N, m), in squared units of the targets, without noise. The function keeps to
+        what has been measured now, whatever is measured later.
+        """
+        # Rows of `_cross` are only ever added, or replaced as a whole.
+        cross, ones = self._cross[: len(self)], 1.0 - self._sums[1]
+        scales, amplitude = self._hyperparameters.scales, self._white.amplitude
+        unknown_mean = ones / float(self._white.ones @ self._white.ones)
+
+        def shared(sites: IntArray) -> FloatArray:
+            with one_thread():
+                prior = matern52(scaled_distances(self._points, self._points.take(sites), scales))
+                prior -= cross.T @ cross[:, sites]
+                prior += np.outer(unknown_mean, ones[sites])
+            prior *= amplitude
+            return prior
+
+        return shared
 
     def _condition(self, count: int) -> None:
         """Work out everything for the first measurements under new hyperparameters."""

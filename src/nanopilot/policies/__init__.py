@@ -10,6 +10,7 @@ from nanopilot.policies.surrogate import GPSurrogate, Posterior, Surrogate
 from nanopilot.policies.survey import Survey
 from nanopilot.policies.utilities import (
     ExpectedImprovement,
+    MapGain,
     MaximumVariance,
     RandomUtility,
     TwoGoal,
@@ -25,6 +26,7 @@ __all__ = [
     "Explained",
     "FirstOf",
     "GPSurrogate",
+    "MapGain",
     "MaximiseUtility",
     "MaximumVariance",
     "MeasuredEnough",

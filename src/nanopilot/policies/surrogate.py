@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from nanopilot.core.errors import OutOfRange
 from nanopilot.core.features import FeatureTable
-from nanopilot.core.history import FloatArray, History
+from nanopilot.core.history import FloatArray, History, IntArray
 from nanopilot.models import OnlineGaussianProcess, RefitSchedule
 
 
@@ -27,12 +27,16 @@ class Posterior:
         Standard deviation of one measurement about that value.
     settings : mapping of str to float
         What the model learned about itself, such as its length scales.
+    covariance : callable, optional
+        From the numbers of m sites to the covariance of every site with them, shape
+        (sites, m); None where the surrogate cannot tell.
     """
 
     mean: FloatArray
     std: FloatArray
     noise: float = 0.0
     settings: Mapping[str, float] = field(default_factory=dict)
+    covariance: Callable[[IntArray], FloatArray] | None = field(default=None, repr=False)
 
     def turned(self) -> Posterior:
         """Return the prediction of the negative reward."""
@@ -91,7 +95,7 @@ class GPSurrogate:
         sites = history.measured[usable].tolist()
         model = self._model(sites, rewards[usable].tolist())
         mean, std = model.predict()
-        return Posterior(mean, std, model.noise, model.settings)
+        return Posterior(mean, std, model.noise, model.settings, model.covariance())
 
     def _model(self, sites: list[int], rewards: list[float]) -> OnlineGaussianProcess:
         memo = self._memo

@@ -29,13 +29,17 @@ class Utility(Protocol):
 class UpperConfidenceBound:
     """Predicted reward plus `beta` standard deviations (Srinivas et al. 2010, arXiv:0912.3995).
 
+    Their theorem 1 asks for beta² = 2 log(sites · step² π² / 6δ), about 45 for 7,000 sites
+    and 250 steps; scaled down by 5 as in their experiments that is the default of 3. Below
+    2 a run digs where it first found something.
+
     Parameters
     ----------
     beta : float
         How many standard deviations a site is given the benefit of.
     """
 
-    beta: float = 2.0
+    beta: float = 3.0
 
     def __call__(
         self, posterior: Posterior, history: History, rng: np.random.Generator
@@ -90,8 +94,38 @@ class RandomUtility:
 
 
 @dataclass(frozen=True, slots=True)
+class MapGain:
+    """How much one more measurement would lower the variance over the whole map.
+
+    The mean over sites z of cov(x, z)² / (var(x) + noise²): Cohn, Ghahramani and Jordan 1996,
+    arXiv:cs/9603104. Unlike the variance itself it leaves sites alone that are unlike all
+    others and so teach nothing about them. A surrogate that knows no covariance is asked
+    for its standard deviation instead.
+
+    Parameters
+    ----------
+    references : int
+        Sites z, drawn anew at every step, that stand for the map.
+    """
+
+    references: int = 128
+
+    def __call__(
+        self, posterior: Posterior, history: History, rng: np.random.Generator
+    ) -> FloatArray:
+        """Return the mean decrease of the variance, in squared units, shape (sites,)."""
+        if posterior.covariance is None:
+            return posterior.std
+        sites = len(posterior.mean)
+        chosen = rng.choice(sites, min(self.references, sites), replace=False)
+        shared = posterior.covariance(chosen.astype(np.int64))
+        gain = np.einsum("nm,nm->n", shared, shared) / shared.shape[1]
+        return np.asarray(gain / (posterior.std**2 + posterior.noise**2))
+
+
+@dataclass(frozen=True, slots=True)
 class TwoGoal:
-    """Every other step or so serves the map, the rest the discovery.
+    """Some steps serve the map, the others the discovery.
 
     A weighted sum of the two goals lets the one with the larger numbers win at every step;
     taking turns gives each goal its share whatever the units of the reward.
@@ -99,13 +133,13 @@ class TwoGoal:
     Parameters
     ----------
     map_share : float
-        Share of the steps, 0 to 1, that go where the prediction is least certain.
+        Share of the steps, 0 to 1, that go where the map gains most (`MapGain`).
     beta : float
         Of the upper confidence bound used in the other steps.
     """
 
-    map_share: float = 0.5
-    beta: float = 2.0
+    map_share: float = 0.3
+    beta: float = 3.0
 
     def __call__(
         self, posterior: Posterior, history: History, rng: np.random.Generator
@@ -113,8 +147,8 @@ class TwoGoal:
         """Return the score of every site, shape (sites,)."""
         step = len(history)
         if int((step + 1) * self.map_share) > int(step * self.map_share):
-            return posterior.std
-        return posterior.mean + self.beta * posterior.std
+            return MapGain()(posterior, history, rng)
+        return UpperConfidenceBound(self.beta)(posterior, history, rng)
 
 
 def expected_improvement(mean: FloatArray, std: FloatArray, best: float) -> FloatArray:

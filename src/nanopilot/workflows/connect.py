@@ -72,6 +72,8 @@ def replay(
     units : mapping, optional
         Units of data sets or axes that the file does not tell.
     """
+    if missing not in ("refuse", "keep"):
+        raise InvalidRequest(f"`missing` is {missing!r}; it may be 'refuse' or 'keep'.")
     path = find_sample(sample)
     return ReplayTwin(read(path, units=units or {}, missing=missing), VirtualClock())
 

@@ -27,14 +27,17 @@ from nanopilot.core.requests import ScanRequest
 from nanopilot.core.signals import Signal, SignalSet, positions
 from nanopilot.core.units import Duration
 from nanopilot.core.values import Value
+from nanopilot.instruments import Guard
 from nanopilot.policies.candidates import Candidates
 from nanopilot.policies.maximise import MaximiseUtility
 from nanopilot.policies.rewards.reward import Reward
 from nanopilot.policies.stop import Converged, FirstOf, MeasuredEnough, StopRule
 from nanopilot.policies.surrogate import GPSurrogate
 from nanopilot.policies.survey import Survey
+from nanopilot.policies.utilities import Utility
 from nanopilot.workflows.engine import Engine, Parts
 from nanopilot.workflows.summary import books, maps, model_facts, summarise
+from nanopilot.workflows.workflow import Workflow
 
 #: Step number of the frame that is taken before the first decision.
 OVERVIEW = -1
@@ -111,10 +114,16 @@ def make_reward(settings: DiscoverSettings) -> Reward:
     return reward
 
 
+def make_utility(settings: DiscoverSettings) -> Utility:
+    """Return the utility that the settings name."""
+    utility: Utility = registry.build("policies", settings.policy, **settings.policy_settings)
+    return utility
+
+
 def plan_discovery(structure: Signal, settings: DiscoverSettings) -> Discovery:
     """Wire policy, surrogate and stop rule over the sites of a structure image."""
     reward = make_reward(settings)
-    utility = registry.build("policies", settings.policy, **settings.policy_settings)
+    utility = make_utility(settings)
     features = StructureFeatures(window=settings.window)(structure)
     if settings.shuffled:
         features = shuffled(features, settings.seed)
@@ -141,8 +150,8 @@ def shuffled(features: FeatureTable, seed: int) -> FeatureTable:
     return features.shuffled(np.random.default_rng([seed, 1]))
 
 
-def discover(engine: Engine, settings: DiscoverSettings) -> None:
-    """Carry out the run, or what is left of it; every step lands in the engine's run folder.
+def check(scope: Guard, settings: DiscoverSettings) -> None:
+    """Refuse what cannot work before anything is measured.
 
     Raises
     ------
@@ -152,7 +161,12 @@ def discover(engine: Engine, settings: DiscoverSettings) -> None:
         The instrument cannot scan, or cannot take bias spectra.
     """
     make_reward(settings)
-    registry.load("policies", settings.policy)
+    make_utility(settings)
+    _channel(scope.describe(), settings)
+
+
+def carry_out(engine: Engine, settings: DiscoverSettings) -> None:
+    """Carry out the run, or what is left of it; every step lands in the engine's run folder."""
     described = engine.scope.describe()
     channel = _channel(described, settings)
     rows, columns = described.grid
@@ -236,3 +250,6 @@ def _channel(described: InstrumentDescription, settings: DiscoverSettings) -> st
     if not both:
         raise Unsupported(f"`{described.name}` has no channel in both frames and spectra.")
     return settings.channel or both[0]
+
+
+discover = Workflow(settings=DiscoverSettings, check=check, carry_out=carry_out)

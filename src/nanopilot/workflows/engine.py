@@ -73,7 +73,6 @@ class Engine:
         self.scope = scope
         self._listeners = listeners
         self._audits: list[Audit] = []
-        self._fresh = True
 
     def open_books(self, budget: Budget) -> None:
         """Tell the guard what this run may spend and what it has spent before.
@@ -153,9 +152,8 @@ class Engine:
             return None
         except OutOfRange as refused:
             return self._fail(action, step, refused)
-        if self._fresh:
+        if "spectra" not in self.run.signals.names():
             self.run.signals.create("spectra", signals, parts.capacity)
-            self._fresh = False
         references = self.run.signals.append("spectra", step, signals)
         features = dict(parts.analyse(signals))
         reward = parts.reward(features)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from nanopilot.core import registry
 from nanopilot.core.errors import InvalidRequest
@@ -20,15 +20,20 @@ from nanopilot.io.history import load_history
 from nanopilot.io.run_folder import RunFolder, RunRecord
 from nanopilot.workflows.connect import connect
 from nanopilot.workflows.engine import Engine, Listener
+from nanopilot.workflows.workflow import Workflow
 
 #: Packages whose version can change a number in a run.
 _WATCHED = ("nanopilot", "numpy", "scipy", "xarray", "numba", "zarr", "pydantic")
 
-Workflow = Callable[[Engine, Any], None]
+
+def find(workflow: str) -> Workflow:
+    """Return a workflow by name."""
+    found: Workflow = registry.load("workflows", workflow)
+    return found
 
 
 def settings_of(workflow: str, settings: Mapping[str, Any]) -> Value:
-    """Return the checked settings of a workflow; its annotation is their schema.
+    """Return the checked settings of a workflow.
 
     Raises
     ------
@@ -37,15 +42,14 @@ def settings_of(workflow: str, settings: Mapping[str, Any]) -> Value:
     InvalidRequest
         A setting is unknown or outside what it may be.
     """
-    schema = get_type_hints(registry.load("workflows", workflow))["settings"]
+    schema = find(workflow).settings
     unknown = sorted(set(settings) - set(schema.model_fields))
     if unknown:
         raise InvalidRequest(
             f"`{unknown[0]}` is no setting of {workflow!r}; it has "
             f"{', '.join(schema.model_fields)}."
         )
-    checked: Value = from_outside(schema, **settings)
-    return checked
+    return from_outside(schema, **settings)
 
 
 def fresh_name(workflow: str) -> str:
@@ -92,14 +96,14 @@ def launch(
     listeners : tuple of callable
         Are told every event.
     """
-    checked = settings_of(workflow, settings)
+    work, checked = find(workflow), settings_of(workflow, settings)
+    work.check(scope, checked)
     record = new_record(workflow, scope, checked, folder.name)
-    work: Workflow = registry.load("workflows", workflow)
     with RunFolder.create(folder, record) as run:
         engine = Engine(run, scope, listeners)
         instrument = scope.describe().model_dump(mode="json")
         engine.record(Plan(workflow=workflow, settings=record.settings, instrument=instrument))
-        work(engine, checked)
+        work.carry_out(engine, checked)
 
 
 def resume(
@@ -130,14 +134,14 @@ def resume(
         last = progress.history.steps[-1].action.position if len(progress.history) else centre
         scope.restore(progress.time, last)
         engine = Engine(run, scope, listeners)
-        work: Workflow = registry.load("workflows", record.workflow)
         if not any(isinstance(event, Plan) for event in run.journal.events()):
             instrument = scope.describe().model_dump(mode="json")
             engine.record(
                 Plan(workflow=record.workflow, settings=record.settings, instrument=instrument)
             )
         engine.record(Note(topic="resumed", text=f"after {len(progress.history)} steps"))
-        work(engine, settings_of(record.workflow, record.settings))
+        checked = settings_of(record.workflow, record.settings)
+        find(record.workflow).carry_out(engine, checked)
     return True
 
 

@@ -39,12 +39,8 @@ def summarise(
         Of the run; decides how the control is shuffled.
     """
     sign = 1.0 if reward.direction == "maximise" else -1.0
-    ranked = sorted(
-        ((sign * step.reward, -number) for number, step in enumerate(history) if step.reward is not None),
-        reverse=True,
-    )
-    best = [history.steps[-number] for _, number in ranked[:_BEST]]
-    numbers = [-number for _, number in ranked[:_BEST]]
+    rewarded = np.flatnonzero(np.isfinite(history.rewards))
+    best = rewarded[np.argsort(-sign * history.rewards[rewarded], kind="stable")][:_BEST]
     learning = [
         _checkpoint(features, history[:count], np.random.default_rng([seed, 2]))
         for count in np.unique(np.linspace(0, len(history), _CHECKPOINTS + 1).astype(int))[1:]
@@ -59,12 +55,12 @@ def summarise(
         "fraction": len(history) / candidates,
         "best": [
             {
-                "step": number,
-                "index": step.action.index,
-                "position": list(step.action.position),
-                "reward": step.reward,
+                "step": int(number),
+                "index": history.steps[number].action.index,
+                "position": list(history.steps[number].action.position),
+                "reward": history.steps[number].reward,
             }
-            for number, step in zip(numbers, best, strict=True)
+            for number in best
         ],
         "explained": last | {"text": verdict(last)},
         "learning": learning,

@@ -6,12 +6,16 @@ Bad input gets one line that names the thing and the way out, and exit code 2.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from nanopilot.app.cli import bench, demo, runs, start
 from nanopilot.core.errors import NanopilotError
+
+#: What typer raises for a bad command line. It brings its own copy of click in some versions
+#: and uses the package in others, so the class is taken from where it is certain to be.
+_CommandLineError: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="nanopilot",
@@ -47,13 +51,11 @@ def main(arguments: list[str] | None = None) -> None:
         code = app(arguments, standalone_mode=False)
     except NanopilotError as error:
         sys.exit(_complain(str(error)))
-    except click.exceptions.Abort:
-        sys.exit(_interrupted())
-    except click.ClickException as error:
-        hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
-        way_out = f" See '{hint} --help'." if hint else ""
+    except _CommandLineError as error:
+        context = getattr(error, "ctx", None)
+        way_out = f" See '{context.command_path} --help'." if context else ""
         sys.exit(_complain(error.format_message() + way_out))
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(_interrupted())
     except BrokenPipeError:
         sys.exit(0)

@@ -47,7 +47,7 @@ def run(
         options["units"] = assignments(units, plain=True)
     if missing != "refuse":
         options["missing"] = missing
-    asked = {"reward": reward, "policy": policy, "budget": budget, "seed": seed}
+    asked: dict[str, Any] = {"reward": reward, "policy": policy, "budget": budget, "seed": seed}
     asked |= assignments(settings or [])
     scope = session.connect(instrument, **options)
     done = session.run(workflow, scope, folder=folder, progress=True, **asked)

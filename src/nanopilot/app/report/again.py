@@ -38,6 +38,11 @@ def verify_again(data: ReportData) -> str:
     return f"nanopilot verify {shlex.quote(data.record.id)}"
 
 
+def resume_again(data: ReportData) -> str:
+    """Return the command that goes on with an interrupted run."""
+    return f"nanopilot resume {shlex.quote(data.record.id)}"
+
+
 def _command(
     workflow: str,
     instrument: str,

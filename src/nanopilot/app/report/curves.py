@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
-from matplotlib.ticker import MaxNLocator
 
 from nanopilot.app.report.data import ReportData
 from nanopilot.app.report.drawing import (
@@ -18,8 +17,11 @@ from nanopilot.app.report.drawing import (
     MUTED,
     RUN,
     Panel,
+    ticks,
 )
-from nanopilot.app.report.numbers import real, scale_for
+from nanopilot.app.report.explained import column, learning, rows
+from nanopilot.app.report.numbers import real
+from nanopilot.app.report.scales import in_brackets, scale_for
 from nanopilot.core.history import FloatArray
 
 _WIDTH, _HEIGHT = 4.4, 3.1
@@ -36,16 +38,23 @@ def reward_panel(data: ReportData) -> Panel:
         steps = np.arange(1, len(data.steps) + 1)
         rewards = data.rewards / scale.factor
         survey = np.array([step.survey for step in data.steps], dtype=bool)
-        small = {"linestyle": "none", "markersize": 3.2, "markeredgewidth": 0.7}
-        axes.plot(
-            steps[survey], rewards[survey], "s", color=MUTED, mfc="none", label="survey", **small
-        )
-        axes.plot(
-            steps[~survey], rewards[~survey], "o", color=RUN, mfc="none", label="chosen by the model", **small
-        )
+        for some, mark, colour, words in (
+            (survey, "s", MUTED, "survey"),
+            (~survey, "o", RUN, "chosen by the model"),
+        ):
+            axes.plot(
+                steps[some],
+                rewards[some],
+                mark,
+                color=colour,
+                mfc="none",
+                ms=3.2,
+                mew=0.7,
+                label=words,
+            )
         best = best_so_far(rewards, data.goal.sign)
         axes.step(steps, best, where="post", color=CONTROL, label="best so far")
-        axes.set_ylabel(f"{data.goal.words.capitalize()}" + (f" ({scale.unit})" if scale.unit else ""))
+        axes.set_ylabel(data.goal.words.capitalize() + in_brackets(scale.unit))
         _steps_below(axes, len(steps))
         panel.legend(axes, 3)
 
@@ -55,27 +64,28 @@ def reward_panel(data: ReportData) -> Panel:
 
 def explained_panel(data: ReportData) -> Panel:
     """Return the panel of R² over the steps, for the structure and for its control."""
-    learning = data.summary["learning"]
-    has_baseline = bool(np.isfinite(column(learning, "baseline")).any())
+    facts, table = learning(data), rows(data)
+    steps, baseline = column(table, "steps"), column(table, "baseline")
+    structure = np.array([one.structure for one in facts])
+    control = np.array([one.control for one in facts])
+    low, high = np.array([one.low for one in facts]), np.array([one.high for one in facts])
 
     def draw(figure: FigureBase, panel: Panel) -> None:
         axes = panel.chart(figure, "How much does the structure explain?", rows=1)
-        steps = column(learning, "steps")
-        low, high = column(learning, "control_low"), column(learning, "control_high")
+        axes.axhline(0, color=MUTED, lw=0.8)
         axes.fill_between(
             steps, np.maximum(low, FLOOR), np.maximum(high, FLOOR), color=CONTROL, alpha=0.18, lw=0
         )
-        _curve(axes, steps, column(learning, "structure"), RUN, "o-", "structure")
-        if has_baseline:
-            _curve(axes, steps, column(learning, "baseline"), BASELINE, "^-.", "plain GP")
-        _curve(axes, steps, column(learning, "control"), CONTROL, "s--", "shuffled")
-        axes.axhline(0, color=MUTED, lw=0.8)
-        axes.set_ylabel("R², cross-validated")
+        _curve(axes, (steps, structure), RUN, "o-", "structure")
+        if np.isfinite(baseline).any():
+            _curve(axes, (steps, baseline), BASELINE, "^-.", "plain GP")
+        _curve(axes, (steps, control), CONTROL, "s--", "shuffled")
+        axes.set_ylabel("R² at sites held back")
         _room_for_r2(axes)
         _steps_below(axes, int(np.nanmax(steps)))
         panel.legend(axes, 3)
 
-    alt = "cross-validated R squared with the structure and with the structure shuffled"
+    alt = "R squared at held-back sites with the structure and with the structure shuffled"
     return Panel("explained", alt, _WIDTH, _HEIGHT, draw)
 
 
@@ -124,18 +134,11 @@ def best_so_far(rewards: FloatArray, sign: float) -> FloatArray:
     return np.where(np.isfinite(best), sign * best, np.nan)
 
 
-def column(rows: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
-    """Return one entry of every row; NaN where it is missing."""
-    return np.array([real(row.get(name)) for row in rows], dtype=float)
-
-
 def _curve(
-    axes: Axes, steps: FloatArray, values: FloatArray, colour: str, style: str, label: str
+    axes: Axes, curve: tuple[FloatArray, FloatArray], colour: str, look: str, label: str
 ) -> None:
-    axes.plot(
-        steps, np.maximum(values, FLOOR), style, color=colour, label=label,
-        markersize=4.5, markeredgecolor="none",
-    )  # fmt: skip
+    steps, values = curve
+    axes.plot(steps, np.maximum(values, FLOOR), look, color=colour, label=label, ms=5, mec="none")
 
 
 def _room_for_r2(axes: Axes) -> None:
@@ -146,5 +149,5 @@ def _room_for_r2(axes: Axes) -> None:
 def _steps_below(axes: Axes, last: int) -> None:
     axes.set_xlabel("Sites measured")
     axes.set_xlim(0, last * 1.02 + 1)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(ticks(6, integer=True))
+    axes.yaxis.set_major_locator(ticks(5))

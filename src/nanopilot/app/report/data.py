@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nanopilot.app.report.numbers import real
+from nanopilot.app.report.scales import Scale, scale_for
 from nanopilot.core.events import Plan
 from nanopilot.core.history import Action, FloatArray
 from nanopilot.core.limits import Spent
@@ -145,10 +146,26 @@ class ReportData:
         """Reward of every step, shape (n,); NaN where there was none."""
         return np.array([step.reward for step in self.steps], dtype=float)
 
+    @cached_property
+    def lengths(self) -> Scale:
+        """The unit in which positions are told."""
+        return scale_for([abs(p) for step in self.steps for p in step.action.position], "m")
+
+    def place(self, one: Measured) -> tuple[str, str]:
+        """Return x and y of a step as numbers in the unit of `lengths`."""
+        x, y = (f"{p / self.lengths.factor:.3f}".replace("-", "−") for p in one.action.position)
+        return x, y
+
     @property
     def fraction(self) -> float:
         """Share of the candidate sites that was measured, NaN when that is not known."""
         return len(self.steps) / self.candidates if self.candidates else float("nan")
+
+    @property
+    def has_recall(self) -> bool:
+        """Whether the truth was known, and recall was noted for every step."""
+        steps, curve = self.score.get("steps") or (), self.score.get("recall_curve") or ()
+        return len(steps) == len(curve) > 0 and "best_sites" in self.score
 
     @property
     def noise(self) -> float:

@@ -8,7 +8,8 @@ a section side by side as PNG on white.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -18,6 +19,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import MaxNLocator
 
 #: Okabe and Ito's colours, which colour-blind readers tell apart, and three greys.
 INK, MUTED, GRID = "#1c2128", "#626c78", "#d8dde3"
@@ -29,7 +31,7 @@ _VARIABLES = {
     BASELINE: "baseline", CHANCE: "chance",
 }  # fmt: skip
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "text.color": INK,
@@ -62,13 +64,14 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.image_inline": True,
     "text.usetex": False,
+    "text.parse_math": False,
     "path.simplify": True,
 }
 
 #: Dots per inch of the PNG figures.
 DPI = 300
 #: Height of the line that holds a panel's title, and of one row of its legend, in inches.
-TITLE, LEGEND_ROW = 0.34, 0.2
+TITLE, LEGEND_ROW = 0.34, 0.17
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,14 @@ class Panel:
         )  # fmt: skip
 
 
+def drawing_style(salt: str = "") -> AbstractContextManager[None]:
+    """Return the context in which panels are drawn; `salt` makes the ids in an SVG its own."""
+    return mpl.rc_context(_STYLE | {"svg.hashsalt": salt})
+
+
 def to_svg(panel: Panel) -> str:
     """Return a panel as SVG to stand in a page: no fixed ink, no fixed font, unique ids."""
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": panel.name}):
+    with drawing_style(panel.name):
         figure = Figure(figsize=(panel.width, panel.height), facecolor="none")
         panel.draw(figure, panel)
         stream = StringIO()
@@ -131,7 +139,7 @@ def to_png(panels: Sequence[Panel], columns: int, path: Path) -> None:
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     width, height = panels[0].width, panels[0].height
-    with mpl.rc_context(_STYLE):
+    with drawing_style():
         figure = Figure(figsize=(width * columns, height * rows), facecolor="white")
         FigureCanvasAgg(figure)
         cells = figure.subfigures(rows, columns, squeeze=False, wspace=0, hspace=0)
@@ -165,6 +173,6 @@ def _attribute(text: str) -> str:
     return text
 
 
-def markers(**more: Any) -> Mapping[str, Any]:
-    """Return the look of small markers on a chart."""
-    return {"markersize": 4.5, "markeredgewidth": 0.8} | more
+def ticks(most: int, *, integer: bool = False) -> MaxNLocator:
+    """Return a locator of at most so many ticks at round numbers."""
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=integer)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import FigureBase
-from matplotlib.ticker import MaxNLocator
 
 from nanopilot.app.report.data import ReportData
-from nanopilot.app.report.drawing import CONTROL, MUTED, RUN, Panel
-from nanopilot.app.report.numbers import scale_for
+from nanopilot.app.report.drawing import CONTROL, MUTED, RUN, Panel, ticks
+from nanopilot.app.report.scales import in_brackets, scale_for
 from nanopilot.core.history import FloatArray
 
 #: Half-width of a 95 % interval in standard deviations.
@@ -58,7 +57,7 @@ def foresight(data: ReportData) -> Foresight:
     expected, spread, measured = np.array(told, dtype=float).reshape(-1, 3).T
     with_noise = bool(np.isfinite(data.noise))
     if with_noise:
-        spread = np.hypot(spread, data.noise)
+        spread = spread
     return Foresight(expected, spread, measured, with_noise)
 
 
@@ -69,7 +68,7 @@ def foresight_panel(data: ReportData, told: Foresight) -> Panel:
         axes = panel.chart(figure, "Predicted beforehand, then measured", rows=1)
         both = np.concatenate([told.expected, told.measured])
         scale = scale_for(both, data.goal.unit)
-        unit = f" ({scale.unit})" if scale.unit else ""
+        unit = in_brackets(scale.unit)
         low, high = float(both.min()) / scale.factor, float(both.max()) / scale.factor
         pad = 0.06 * (high - low) or 1.0
         axes.plot([low - pad, high + pad], [low - pad, high + pad], color=MUTED, lw=0.9)
@@ -80,18 +79,19 @@ def foresight_panel(data: ReportData, told: Foresight) -> Panel:
             x, y = told.expected[some] / scale.factor, told.measured[some] / scale.factor
             error = _Z95 * told.spread[some] / scale.factor
             axes.errorbar(
-                x, y, xerr=error, fmt="none", ecolor=colour, elinewidth=0.5, alpha=0.25, zorder=1
+                x, y, xerr=error, fmt="none", ecolor=colour, elinewidth=0.4, alpha=0.16, zorder=1
             )
             axes.plot(
-                x, y, mark, color=colour, ms=3.6, mew=0.7, mfc="none", label=f"{label} ({some.sum()})"
-            )
+                x, y, mark, color=colour, ms=3.6, mew=0.7, mfc="none",
+                label=f"{label} ({some.sum()})",
+            )  # fmt: skip
         axes.set_xlim(low - pad, high + pad)
         axes.set_ylim(low - pad, high + pad)
         axes.set_xlabel(f"Predicted {data.goal.words}{unit}")
-        axes.set_ylabel(f"Measured {data.goal.words}{unit}")
+        axes.set_ylabel(f"Measured{unit}")
         axes.grid(axis="x")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(ticks(5))
+        axes.yaxis.set_major_locator(ticks(5))
         panel.legend(axes, 2)
 
     alt = "reward predicted before each measurement against the reward then measured"

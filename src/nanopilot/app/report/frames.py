@@ -15,87 +15,24 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from nanopilot.app.report.data import Measured
-from nanopilot.app.report.drawing import MUTED, TITLE, Panel
-from nanopilot.app.report.numbers import bar_label, pretty, round_length, scale_for
+from nanopilot.app.report.drawing import MUTED, TITLE, Panel, ticks
+from nanopilot.app.report.frame import Frame, robust_limits, smooth_limits
+from nanopilot.app.report.scales import bar_label, in_brackets, round_length, scale_for
 from nanopilot.core.history import FloatArray
-from nanopilot.core.signals import Signal
 
 #: Colours of the databar, the same in every theme, as under an electron micrograph.
 _BAR, _BAR_INK = "#14181d", "#ffffff"
 _WIDTH, _SIDE, _BAR_HEIGHT, _COLOUR_BAR = 4.4, 0.12, 0.3, 0.62
-#: Pixels along an edge that no reader can tell apart in a page.
-_ENOUGH = 1024
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """An image laid out on the sample.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Shape (rows, columns), y upwards, x to the right.
-    extent : (float, float, float, float)
-        Left, right, bottom, top: the outer edges of the pixels, in metres.
-    unit : str
-        Of the values.
-    shape : (int, int)
-        Rows and columns as measured.
-    """
-
-    values: FloatArray
-    extent: tuple[float, float, float, float]
-    unit: str
-    shape: tuple[int, int]
-
-    @classmethod
-    def of(cls, signal: Signal, unit: str | None = None) -> Frame:
-        """Return the frame of a signal with dims (y, x)."""
-        signal = signal.transpose("y", "x").sortby(["y", "x"])
-        left, right = _edges(signal["x"].to_numpy())
-        bottom, top = _edges(signal["y"].to_numpy())
-        rows, columns = signal.shape
-        step = -(-max(signal.shape) // _ENOUGH)
-        values = signal.to_numpy()[::step, ::step].astype(float)
-        known = str(signal.attrs.get("units", "")) if unit is None else unit
-        return cls(values, (left, right, bottom, top), known, (rows, columns))
-
-    @property
-    def width(self) -> float:
-        """Width on the sample in metres."""
-        return self.extent[1] - self.extent[0]
-
-    @property
-    def aspect(self) -> float:
-        """Height over width."""
-        return (self.extent[3] - self.extent[2]) / self.width
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How the values of a frame are coloured and named."""
+    """How the values of a frame are coloured and named; `robust` leaves spikes out."""
 
     title: str
     label: str
     colours: str
-
-
-def robust_limits(values: FloatArray) -> tuple[float, float]:
-    """Return the 1st and 99th percentile: a single spike must not turn an image black.
-
-    Examples
-    --------
-    >>> robust_limits(np.array([0.0] * 50 + [1.0] * 49 + [100.0]))[1] < 2.1
-    True
-    """
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return 0.0, 1.0
-    low, high = (float(limit) for limit in np.percentile(known, (1, 99)))
-    if low < high:
-        return low, high
-    pad = abs(low) * 0.1 or 1.0
-    return low - pad, high + pad
+    robust: bool = False
 
 
 def panel_height(frame: Frame) -> float:
@@ -108,7 +45,7 @@ def frame_panel(name: str, frame: Frame, look: Look, sites: Sequence[Measured] =
 
     def draw(figure: FigureBase, panel: Panel) -> None:
         axes = image_axes(figure, panel, frame)
-        low, high = robust_limits(frame.values)
+        low, high = (robust_limits if look.robust else smooth_limits)(frame.values)
         scale = scale_for((low, high), frame.unit)
         norm = Normalize(low / scale.factor, high / scale.factor)
         show(axes, frame, look.colours, norm, scale.factor)
@@ -116,11 +53,10 @@ def frame_panel(name: str, frame: Frame, look: Look, sites: Sequence[Measured] =
             x, y = where(sites)
             axes.scatter(x, y, s=5, c="#ffffff", edgecolors="#000000", linewidths=0.4)
         panel.title(figure, look.title)
-        unit = f" ({scale.unit})" if scale.unit else ""
         values = frame.values / scale.factor
         colour_bar(
             figure, panel, ScalarMappable(norm, colormaps[look.colours]),
-            look.label + unit, _beyond(values, norm),
+            look.label + in_brackets(scale.unit), _beyond(values, norm),
         )  # fmt: skip
 
     return Panel(name, f"{look.title}: {look.label}", _WIDTH, panel_height(frame), draw)
@@ -162,7 +98,8 @@ def colour_bar(
     bar = figure.colorbar(
         mappable, cax=axes, orientation="horizontal", extend=extend, extendfrac=0.025
     )
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set(linewidth=0.5, edgecolor=MUTED)
+    bar.locator = ticks(6)
     bar.ax.tick_params(length=2.5, pad=2, color=MUTED)
     bar.set_label(label, labelpad=2)
 
@@ -182,7 +119,7 @@ def _databar(axes: Axes, frame: Frame, inches: float) -> None:
     length = metres / frame.width * inches
     middle = _BAR_HEIGHT / 2
     axes.plot([0.1, 0.1 + length], [middle, middle], color=_BAR_INK, lw=3.2, solid_capstyle="butt")
-    text = {"va": "center_baseline", "color": _BAR_INK}
+    text: dict[str, Any] = {"va": "center_baseline", "color": _BAR_INK}
     axes.text(0.2 + length, middle, bar_label(metres), fontsize=9, fontweight="bold", **text)
     rows, columns = frame.shape
     if inches > 2.5:
@@ -201,15 +138,7 @@ def _picture(frame: Frame) -> tuple[float, float]:
 
 def _beyond(values: FloatArray, norm: Normalize) -> str:
     assert norm.vmin is not None and norm.vmax is not None  # noqa: S101, PT018 - given by us
-    low, high = bool(np.nanmin(values) < norm.vmin), bool(np.nanmax(values) > norm.vmax)
-    return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[low, high]
-
-
-def _edges(centres: FloatArray) -> tuple[float, float]:
-    step = (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 1e-9
-    return float(centres[0] - step / 2), float(centres[-1] + step / 2)
-
-
-def unit_suffix(unit: str) -> str:
-    """Return a unit in brackets, or nothing."""
-    return f" ({pretty(unit)})" if pretty(unit) else ""
+    below, above = bool((values < norm.vmin).any()), bool((values > norm.vmax).any())
+    if below and above:
+        return "both"
+    return "min" if below else "max" if above else "neither"

@@ -3,92 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nanopilot.app.report.data import Goal, Incident, Measured, ReportData, best_of
-from nanopilot.app.report.numbers import real
+from nanopilot.app.report.data import Goal, Measured, ReportData, best_of
+from nanopilot.app.report.reading import Reading
 from nanopilot.core import registry
 from nanopilot.core.errors import NanopilotError
-from nanopilot.core.events import Audit, Decision, Event, Note, Outcome, Plan, SignalRef
+from nanopilot.core.events import Outcome, SignalRef
 from nanopilot.core.limits import Spent
 from nanopilot.core.signals import Signal, SignalSet
 from nanopilot.io.run_folder import RunFolder
-
-#: Notes that belong on the timeline.
-_INCIDENTS = ("resumed", "unknown")
-
-
-@dataclass(slots=True)
-class _Pass:
-    """What one pass over the journal picks up."""
-
-    plan: Plan | None = None
-    decisions: dict[int, Decision] = field(default_factory=dict)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    notes: dict[str, Note] = field(default_factory=dict)
-    incidents: list[Incident] = field(default_factory=list)
-    verdicts: dict[str, int] = field(default_factory=lambda: {"allowed": 0, "refused": 0})
-    last: Outcome | None = None
-    stopped: str = ""
-    now: float = 0.0
-
-    def see(self, event: Event) -> None:
-        match event:
-            case Plan():
-                self.plan = event
-            case Decision(action=None):
-                self.stopped = event.why
-            case Decision():
-                self.decisions[event.step] = event
-            case Outcome():
-                self._see_outcome(event)
-            case Note():
-                self._see_note(event)
-            case Audit():
-                self._see_audit(event)
-            case _:
-                pass
-
-    def _see_outcome(self, event: Outcome) -> None:
-        self.now = event.time
-        self.outcomes[event.step] = self.last = event
-        if event.error:
-            self.incidents.append(Incident("failed", event.error, event.time))
-
-    def _see_note(self, event: Note) -> None:
-        self.notes[event.topic] = event
-        if event.topic == "resumed":
-            # What was decided before the process died was not the end.
-            self.stopped = ""
-        for kind in ("resumed", "unknown"):
-            if event.topic == kind:
-                self.incidents.append(Incident(kind, event.text, self.now))
-
-    def _see_audit(self, event: Audit) -> None:
-        self.verdicts[event.verdict] += 1
-        if event.verdict == "refused":
-            self.now = max(self.now, event.time)
-            self.incidents.append(Incident("refused", " ".join(event.reasons), event.time))
-
-    def steps(self) -> tuple[Measured, ...]:
-        """Join decisions and outcomes, in order of the steps."""
-        found = []
-        for step, outcome in sorted(self.outcomes.items()):
-            decision = self.decisions.get(step)
-            if decision is None or decision.action is None:
-                continue
-            features = {name: real(value) for name, value in outcome.features.items()}
-            reward = real(outcome.reward)
-            found.append(
-                Measured(step, decision.action, reward, features, outcome.time, outcome.error)
-            )
-        return tuple(found)
-
-    def data(self, topic: str) -> Mapping[str, Any]:
-        """Return what the last note of a topic holds."""
-        return self.notes[topic].data if topic in self.notes else {}
 
 
 def gather(folder: Path) -> ReportData:
@@ -102,7 +27,7 @@ def gather(folder: Path) -> ReportData:
         A signal is not what the journal says: there is no report of altered signals.
     """
     with RunFolder.open(folder) as run:
-        seen = _Pass()
+        seen = Reading()
         for event in run.journal.events():
             seen.see(event)
         steps = seen.steps()
@@ -174,6 +99,6 @@ def _loops(
     for one in best:
         spectra = _stored(run, "spectra", one.step, outcomes[one.step].signals)
         loop = _channel(spectra, run.record.settings)
-        if loop is not None and loop.ndim == 1:
+        if loop is not None and loop.ndim == 1 and bool(loop.notnull().all()):
             found[one.step] = loop
     return found

@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
-from matplotlib.ticker import MaxNLocator
-from scipy.ndimage import median_filter
 
+from nanopilot.analysis.despike import cyclic_median
 from nanopilot.app.report.data import Measured, ReportData
-from nanopilot.app.report.drawing import CONTROL, MUTED, RUN, Panel
-from nanopilot.app.report.numbers import Scale, number, pretty, scale_for
+from nanopilot.app.report.drawing import CONTROL, MUTED, RUN, Panel, ticks
+from nanopilot.app.report.scales import Scale, in_brackets, scale_for, with_unit
 from nanopilot.core.history import FloatArray
 from nanopilot.core.signals import Signal
 
 #: Loops whose size differs by more than this are not drawn to the same scale.
 _ALIKE = 4.0
-_POINTS = 5
+#: Neighbours whose median stands for a point.
+POINTS = 5
 
 
 def loop_panels(data: ReportData) -> tuple[Panel, ...]:
     """Return one panel per spectrum of the best sites, best first."""
     ranked = [(rank, one) for rank, one in enumerate(data.best, 1) if one.step in data.loops]
-    smooth = {one.step: despiked(data.loops[one.step].to_numpy()) for _, one in ranked}
+    smooth = {one.step: cyclic_median(data.loops[one.step].to_numpy(), POINTS) for _, one in ranked}
     if not smooth:
         return ()
-    scale = scale_for((float(np.nanmax(np.abs(v))) for v in smooth.values()), _unit(data))
-    limits = {step: _limits(values / scale.factor) for step, values in smooth.items()}
+    unit = str(next(iter(data.loops.values())).attrs.get("units", "1"))
+    axes = {step: _axis([values], unit) for step, values in smooth.items()}
     if same_scale(smooth):
-        shared = min(low for low, _ in limits.values()), max(high for _, high in limits.values())
-        limits = dict.fromkeys(limits, shared)
-    return tuple(
-        _panel(rank, one, data, (scale, limits[one.step])) for rank, one in ranked
-    )
-
-
-def despiked(response: FloatArray) -> FloatArray:
-    """Return the median of 5 neighbouring points; the loop is closed, so it goes round.
-
-    Examples
-    --------
-    >>> despiked(np.array([1.0, 1.0, 500.0, 1.0, 1.0, 1.0])).max()
-    np.float64(1.0)
-    """
-    filtered: FloatArray = median_filter(response, size=_POINTS, mode="wrap")
-    return filtered
+        axes = dict.fromkeys(axes, _axis(list(smooth.values()), unit))
+    return tuple(_panel(rank, one, data, axes[one.step]) for rank, one in ranked)
 
 
 def same_scale(smooth: Mapping[int, FloatArray]) -> bool:
     """Tell whether the loops are alike enough in size to share an axis."""
-    heights = [float(np.nanmax(v) - np.nanmin(v)) for v in smooth.values()]
+    heights = [float(np.ptp(v)) for v in smooth.values()]
     return max(heights) <= _ALIKE * max(min(heights), 1e-300)
 
 
@@ -72,21 +57,25 @@ def _panel(
     rank: int, one: Measured, data: ReportData, axis: tuple[Scale, tuple[float, float]]
 ) -> Panel:
     loop, (scale, limits) = data.loops[one.step], axis
-    x, y = (1e6 * place for place in one.action.position)
-    reward = f"{number(one.reward, 4)} {pretty(data.goal.unit)}".strip()
+    (x, y), length = data.place(one), data.lengths.unit
+    reward = with_unit(one.reward, data.goal.unit, 4)
 
     def draw(figure: FigureBase, panel: Panel) -> None:
-        panel.title(figure, f"{rank}   {reward}")
+        panel.title(figure, f"No. {rank}:  {reward}")
+        place = f"x {x} {length}, y {y} {length}, step {one.step}"
         figure.text(
-            0.12 / panel.width, 1 - 0.3 / panel.height, f"x {x:.3f} µm, y {y:.3f} µm, step {one.step + 1}",
+            0.12 / panel.width, 1 - 0.3 / panel.height, place,
             ha="left", va="top", fontsize=8, color=MUTED,
         )  # fmt: skip
         axes = panel.place(figure, (0.6, 0.46, panel.width - 0.74, panel.height - 0.46 - 0.56))
         _draw_loop(axes, loop, scale, limits)
         for bias in crossings(one.features):
             axes.axvline(bias, color=CONTROL, lw=1.0, ls=(0, (3, 2)))
-        axes.set_xlabel(f"{str(loop.dims[0]).capitalize()} ({loop[loop.dims[0]].attrs['units']})", labelpad=2)
-        axes.set_ylabel("Response" + (f" ({scale.unit})" if scale.unit else ""), labelpad=3)
+        swept = loop[loop.dims[0]]
+        axes.set_xlabel(
+            str(swept.name).capitalize() + in_brackets(swept.attrs["units"]), labelpad=2
+        )
+        axes.set_ylabel("Response" + in_brackets(scale.unit), labelpad=3)
 
     alt = f"spectrum of the site of rank {rank}, reward {reward}"
     return Panel(f"loop-{rank}", alt, 3.1, 2.6, draw)
@@ -98,23 +87,21 @@ def _draw_loop(axes: Axes, loop: Signal, scale: Scale, limits: tuple[float, floa
     inside = np.clip(raw, *limits)
     axes.plot(bias, inside, "-", color=MUTED, lw=0.6, alpha=0.45)
     fits = raw == inside
-    axes.plot(bias[fits], raw[fits], ".", color=MUTED, ms=3.2, alpha=0.8, mew=0)
+    axes.plot(bias[fits], raw[fits], ".", color=MUTED, ms=4.4, alpha=0.9, mew=0)
     for beyond, mark in ((raw > limits[1], "^"), (raw < limits[0], "v")):
         axes.plot(bias[beyond], inside[beyond], mark, color=CONTROL, ms=4, mew=0, clip_on=False)
-    smooth = despiked(loop.to_numpy()) / scale.factor
+    smooth = cyclic_median(loop.to_numpy(), POINTS) / scale.factor
     axes.plot(np.append(bias, bias[0]), np.append(smooth, smooth[0]), color=RUN, lw=1.7)
     axes.axhline(0, color=MUTED, lw=0.6)
     axes.set_ylim(*limits)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(ticks(5))
+    axes.yaxis.set_major_locator(ticks(4))
     axes.grid(axis="y")
 
 
-def _limits(smooth: FloatArray) -> tuple[float, float]:
-    low, high = float(np.nanmin(smooth)), float(np.nanmax(smooth))
+def _axis(smooth: Sequence[FloatArray], unit: str) -> tuple[Scale, tuple[float, float]]:
+    """Return the scale of a response axis and its limits, which spikes cannot stretch."""
+    low, high = float(np.min(smooth)), float(np.max(smooth))
     pad = 0.25 * (high - low) or abs(high) or 1.0
-    return low - pad, high + pad
-
-
-def _unit(data: ReportData) -> str:
-    return str(next(iter(data.loops.values())).attrs.get("units", "1"))
+    scale = scale_for((low - pad, high + pad), unit)
+    return scale, ((low - pad) / scale.factor, (high + pad) / scale.factor)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
+import re
 from importlib import resources
 from string import Template
 
-from nanopilot.app.report.again import run_again, verify_again
+from nanopilot.app.report.again import resume_again, run_again, verify_again
 from nanopilot.app.report.data import ReportData
 from nanopilot.app.report.drawing import to_svg
+from nanopilot.app.report.facts import facts_lists
 from nanopilot.app.report.sections import Section
-from nanopilot.app.report.tables import best_table, facts_table, incidents_table
-from nanopilot.app.report.words import caution, headline, tiles
+from nanopilot.app.report.tables import best_table, incidents_table
+from nanopilot.app.report.tiles import tiles
+from nanopilot.app.report.words import caution, headline
+
+#: The space between a number and its unit, where a line must not break.
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[pnµmk]?[mVs]|min|h|px)(?!\w))")
+
+
+def escape(text: str) -> str:
+    """Return text as HTML, with numbers held together with their units."""
+    return html.escape(_BEFORE_UNIT.sub("\u00a0", text))
 
 
 def page(data: ReportData, parts: tuple[Section, ...]) -> str:
@@ -21,7 +32,7 @@ def page(data: ReportData, parts: tuple[Section, ...]) -> str:
     return template.substitute(
         style=(here / "style.css").read_text(encoding="utf-8"),
         title=escape(f"{data.goal.superlative} {data.goal.words} · {data.record.id}"),
-        heading=escape(f"The {data.goal.superlative} {data.goal.words}"),
+        heading=escape(f"Looking for the {data.goal.superlative} {data.goal.words}"),
         workflow=escape(data.record.workflow),
         run=escape(data.record.id),
         created=escape(data.record.created.replace("T", " ").replace("+00:00", " UTC")),
@@ -36,9 +47,8 @@ def page(data: ReportData, parts: tuple[Section, ...]) -> str:
         sections="".join(_section(part) for part in parts),
         best=best_table(data),
         incidents=incidents_table(data),
-        facts=facts_table(data),
+        facts=facts_lists(data),
         again=_again(data),
-        
     )
 
 
@@ -55,13 +65,17 @@ def _sentence(text: str) -> str:
 
 
 def _paragraph(text: str, kind: str = "") -> str:
-    return f"<p class='{kind}'>{escape(text)}</p>" if text else ""
+    shown = f" class='{kind}'" if kind else ""
+    return f"<p{shown}>{escape(text)}</p>" if text else ""
 
 
 def _section(part: Section) -> str:
-    words = "".join(_paragraph(text) for text in part.captions)
     if not part.panels:
-        return f"<section><h2>{escape(part.title)}</h2><p class='missing'>{words[12:]}</section>"
+        why = " ".join(f"{caption.about} {caption.text}".strip() for caption in part.captions)
+        return f"<section><h2>{escape(part.title)}</h2>{_paragraph(why, 'missing')}</section>"
+    words = "".join(
+        f"<p><b>{escape(caption.about)}</b> {escape(caption.text)}</p>" for caption in part.captions
+    )
     drawn = "".join(f"<div class='panel'>{to_svg(panel)}</div>" for panel in part.panels)
     shape = "single" if len(part.panels) == 1 else "three" if part.columns == 3 else "two"
     return (
@@ -72,17 +86,29 @@ def _section(part: Section) -> str:
 
 def _again(data: ReportData) -> str:
     again = run_again(data)
-    how = (
-        _paragraph("The same settings, seed and versions give the same run, bit for bit:")
-        + f"<pre>{escape(again)}</pre>"
-        if again
-        else _paragraph(
-            "The instrument of this run cannot be connected by name, so no command repeats it."
+    how = "The instrument of this run cannot be connected by name, so no command repeats it."
+    if again and _kind(data) in ("replay", "twin"):
+        how = "The same settings, seed and versions give the same run, bit for bit:"
+    elif again:
+        how = (
+            "This asks for the same again; what an instrument measures will not be the same twice:"
         )
-    )
     check = "This checks every row of the journal and every stored signal against their hashes:"
-    resume = ""
-    if not data.finished:
-        resume = _paragraph("This goes on where the run was interrupted:")
-        resume += f"<pre>nanopilot resume {escape(data.record.id)}</pre>"
-    return f"{resume}{how}{_paragraph(check)}<pre>{escape(verify_again(data))}</pre>"
+    resume = "This goes on where the run was interrupted:"
+    return (
+        (_paragraph(resume) + _command(resume_again(data))) * (not data.finished)
+        + _paragraph(how)
+        + _command(again)
+        + _paragraph(check)
+        + _command(verify_again(data))
+    )
+
+
+def _kind(data: ReportData) -> str:
+    return str(data.plan.instrument.get("kind", "")) if data.plan else ""
+
+
+def _command(text: str) -> str:
+    """Return a command whose lines break between words, never inside an option."""
+    words = " ".join(f"<span>{html.escape(word)}</span>" for word in text.split(" "))
+    return f"<pre>{words}</pre>" if text else ""

@@ -13,13 +13,12 @@ from matplotlib.figure import FigureBase
 
 from nanopilot.app.report.data import Measured, ReportData
 from nanopilot.app.report.drawing import Panel
+from nanopilot.app.report.frame import Frame, robust_limits
 from nanopilot.app.report.frames import (
-    Frame,
     colour_bar,
     image_axes,
     outlined,
     panel_height,
-    robust_limits,
     show,
     where,
 )
@@ -51,12 +50,12 @@ def ring_best(axes: Axes, best: Sequence[Measured], frame: Frame) -> None:
         return
     x, y = where(best)
     for colour, width in (("#000000", 3.0), ("#ffffff", 1.5)):
-        axes.scatter(x, y, s=110, facecolors="none", edgecolors=colour, linewidths=width)
+        axes.scatter(
+            x, y, s=110, facecolors="none", edgecolors=colour, linewidths=width, clip_on=False
+        )
     places = label_places(np.column_stack([x, y]), frame)
     for rank, (place_x, place_y) in enumerate(places, start=1):
-        axes.text(
-            place_x, place_y, str(rank), ha="center", va="center", fontsize=9, **outlined()
-        )
+        axes.text(place_x, place_y, str(rank), ha="center", va="center", fontsize=9, **outlined())
 
 
 def label_places(sites: FloatArray, frame: Frame) -> FloatArray:
@@ -86,8 +85,10 @@ def label_places(sites: FloatArray, frame: Frame) -> FloatArray:
         # The nearest option that is clear of everything; the clearest one if none is.
         good = inside & (gaps >= 0.95 * reach)
         pick = int(np.argmax(good)) if good.any() else int(np.argmax(np.where(inside, gaps, -1)))
-        places.append(options[pick])
-        taken.append(options[pick])
+        # A frame narrower than the margins has no room beside a site; the number goes inside.
+        place = np.clip(options[pick], (left, bottom), (right, top))
+        places.append(place)
+        taken.append(place)
     return np.array(places)
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
-from matplotlib.ticker import MaxNLocator
 
 from nanopilot.app.report.data import ReportData
-from nanopilot.app.report.drawing import BASELINE, CHANCE, CONTROL, GRID, INK, MUTED, RUN, Panel
+from nanopilot.app.report.drawing import (
+    BASELINE,
+    CHANCE,
+    CONTROL,
+    GRID,
+    INK,
+    MUTED,
+    RUN,
+    Panel,
+    ticks,
+)
 from nanopilot.app.report.numbers import duration
 
 #: Colour, marker and words of what may be on the timeline.
@@ -25,7 +36,8 @@ def timeline_panel(data: ReportData) -> Panel:
     kinds = [kind for kind in _KINDS if any(one.kind == kind for one in data.incidents)]
 
     def draw(figure: FigureBase, panel: Panel) -> None:
-        axes = panel.chart(figure, "Sites measured over instrument time", rows=1 + (len(kinds) > 1))
+        rows = 1 + (len(kinds) + 1) // 2
+        axes = panel.chart(figure, "Sites measured over instrument time", rows)
         factor, unit = _time_scale(data.seconds)
         times = np.array([step.time for step in data.steps]) / factor
         counts = np.arange(1, len(times) + 1)
@@ -34,20 +46,13 @@ def timeline_panel(data: ReportData) -> Panel:
         axes.step(times, counts, where="post", color=RUN, label="sites")
         if data.planned:
             axes.axhline(data.planned, color=MUTED, lw=0.9, ls=(0, (4, 3)), label="asked for")
-        for kind in kinds:
-            colour, marker, words = _KINDS[kind]
-            when = np.array([one.time for one in data.incidents if one.kind == kind]) / factor
-            axes.plot(
-                when, np.searchsorted(times, when, side="right"), marker, color=colour, ls="none",
-                ms=7, mec="#ffffff", mew=0.7, label=f"{words} ({len(when)})", clip_on=False,
-                zorder=5,
-            )  # fmt: skip
         axes.set_xlabel(f"Instrument time ({unit})")
         axes.set_ylabel("Sites measured")
         axes.set_xlim(0, max(data.seconds / factor, 1e-9) * 1.03)
         axes.set_ylim(0, max(data.planned or 0, len(times)) * 1.08 + 1)
-        axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        _mark_incidents(axes, data, factor)
+        axes.xaxis.set_major_locator(ticks(6))
+        axes.yaxis.set_major_locator(ticks(5, integer=True))
         panel.legend(axes, 2)
 
     alt = f"{len(data.steps)} sites measured in {duration(data.seconds)} of instrument time"
@@ -59,7 +64,7 @@ def budget_panel(data: ReportData) -> Panel:
 
     def draw(figure: FigureBase, panel: Panel) -> None:
         panel.title(figure, "Spent")
-        axes = panel.place(figure, (0.16, 0.1, panel.width - 0.32, panel.height - 0.5))
+        axes = panel.place(figure, (0.12, 0.1, panel.width - 0.24, panel.height - 0.5))
         axes.set_axis_off()
         axes.set_xlim(0, 1)
         rows = _rows(data)
@@ -71,6 +76,22 @@ def budget_panel(data: ReportData) -> Panel:
 
     alt = "; ".join(f"{words}: {spent}" for words, spent, _ in _rows(data))
     return Panel("budget", alt, 4.4, 3.1, draw)
+
+
+def _mark_incidents(axes: Axes, data: ReportData, factor: float) -> None:
+    """Mark what was out of the ordinary on the curve; what came at one moment is stacked."""
+    times = [step.time for step in data.steps]
+    seen: Counter[str | float] = Counter()
+    lane = 0.07 * axes.get_ylim()[1]
+    for one in data.incidents:
+        colour, marker, words = _KINDS[one.kind]
+        sites = float(np.searchsorted(times, one.time, side="right")) + lane * seen[one.time]
+        count = sum(other.kind == one.kind for other in data.incidents)
+        axes.plot(
+            one.time / factor, sites, marker, color=colour, ms=7, mec="#ffffff", mew=0.7, ls="none",
+            label="" if seen[one.kind] else f"{words} ({count})", clip_on=False, zorder=5,
+        )  # fmt: skip
+        seen.update((one.kind, one.time))
 
 
 def _bar(axes: Axes, place: int, shares: tuple[tuple[float, str], ...]) -> None:
@@ -88,17 +109,17 @@ def _rows(data: ReportData) -> list[_Row]:
     measured = len(data.steps)
     rows: list[_Row] = []
     if data.candidates:
-        share = measured / data.candidates
-        rows.append(("Sites of the sample", f"{measured:,} of {data.candidates:,}", ((share, RUN),)))
+        shares = ((measured / data.candidates, RUN),)
+        rows.append(("Sites of the sample", f"{measured:,} of {data.candidates:,}", shares))
     if data.planned:
-        share = min(1.0, measured / data.planned)
-        rows.append(("Sites asked for", f"{measured:,} of {data.planned:,}", ((share, RUN),)))
+        shares = ((min(1.0, measured / data.planned), RUN),)
+        rows.append(("Sites asked for", f"{measured:,} of {data.planned:,}", shares))
     rows += _time_rows(data)
     verdicts = data.allowed + data.refused
     if verdicts:
-        shares = ((data.allowed / verdicts, BASELINE), (data.refused / verdicts, CONTROL))
+        both = ((data.allowed / verdicts, BASELINE), (data.refused / verdicts, CONTROL))
         text = f"{data.allowed:,} allowed, {data.refused:,} refused"
-        rows.append(("Requests seen by the guard", text, shares))
+        rows.append(("Requests seen by the guard", text, both))
     return rows
 
 

@@ -3,80 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
 
 from nanopilot.app.report.data import ReportData
-from nanopilot.app.report.numbers import (
-    duration,
-    number,
-    percent,
-    real,
-    with_unit,
-    without_logarithm,
-)
-
-Verdict = Literal["helped", "no better", "useless", "not known"]
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """R² with the structure, and with the structure dealt out at random.
-
-    Parameters
-    ----------
-    structure, control, low, high : float
-        NaN where the run does not know.
-    shuffles : int
-        How many times it was shuffled; 0 when not told.
-    """
-
-    structure: float = math.nan
-    control: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    shuffles: int = 0
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether the structure told more than its shuffled control."""
-        if not math.isfinite(self.structure) or not math.isfinite(self.control):
-            return "not known"
-        if self.structure <= max(self.control, self.high if math.isfinite(self.high) else -1):
-            return "useless" if self.structure <= 0 else "no better"
-        return "helped" if self.structure > 0 else "useless"
-
-    @property
-    def control_words(self) -> str:
-        """The control with its spread."""
-        text = number(self.control, 2)
-        if math.isfinite(self.low) and math.isfinite(self.high):
-            text += f" ({number(self.low, 2)} to {number(self.high, 2)}"
-            text += f" in {self.shuffles} shuffles)" if self.shuffles else ")"
-        return text
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One number worth seeing first."""
-
-    label: str
-    value: str
-    more: str = ""
-
-
-def explained(data: ReportData) -> Explained:
-    """Return how much the structure explained, as far as the run knows."""
-    facts = data.summary.get("explained") or {}
-    control: dict[str, Any] = facts.get("control") or {}
-    shuffles = real(control.get("shuffles"))
-    return Explained(
-        structure=real(facts.get("structure")),
-        control=real(control.get("mean")),
-        low=real(control.get("low")),
-        high=real(control.get("high")),
-        shuffles=int(shuffles) if math.isfinite(shuffles) else 0,
-    )
+from nanopilot.app.report.explained import Explained, explained
+from nanopilot.app.report.numbers import duration, percent, r_squared, real
+from nanopilot.app.report.scales import with_unit, without_logarithm
 
 
 def headline(data: ReportData) -> tuple[str, str, str]:
@@ -89,10 +20,14 @@ def asked(data: ReportData) -> str:
     settings = data.record.settings
     where = sample(data)
     budget = real(settings.get("budget"))
-    limit = f", measuring at most {percent(budget, _digits(budget))} of the sites" * (budget == budget)
+    limit = ""
+    if math.isfinite(budget):
+        limit = f", measuring at most {percent(budget, _digits(budget))} of the sites"
     policy = settings.get("policy")
     chooser = f"; the policy {policy} chose each site" * bool(policy)
-    return f"Asked for: the {data.goal.superlative} {data.goal.words} of {where}{limit}{chooser}."
+    control = "; as a control, it was shown the structure shuffled" * bool(settings.get("shuffled"))
+    wanted = f"the {data.goal.superlative} {data.goal.words} of {where}"
+    return f"Asked for: {wanted}{limit}{chooser}{control}."
 
 
 def found(data: ReportData) -> str:
@@ -101,12 +36,13 @@ def found(data: ReportData) -> str:
     if not data.best:
         return f"Found: nothing yet with a usable {data.goal.words}; {cost}."
     best = data.best[0]
-    x, y = (f"{1e6 * place:.3f}" for place in best.action.position)
+    (x, y), length = data.place(best), data.lengths.unit
+    value = with_unit(best.reward, data.goal.unit, 4)
     plain = without_logarithm(best.reward, data.goal.unit)
-    plain = f", that is {plain}," if plain else ""
+    value = f"{plain} (as reward: {value})" if plain else value
     text = (
-        f"Found: {with_unit(best.reward, data.goal.unit, 4)}{plain} at x = {x} µm, y = {y} µm, "
-        f"in step {best.step + 1}; {cost}"
+        f"Found: a {data.goal.words} of {value} at x = {x} {length}, y = {y} {length}, in step "
+        f"{best.step}; {cost}"
     )
     recall = real(data.score.get("recall"))
     if math.isfinite(recall):
@@ -119,57 +55,64 @@ def found(data: ReportData) -> str:
 
 
 def helped(data: ReportData) -> str:
-    """Say whether looking at the structure helped, with both numbers."""
+    """Say whether looking at the structure helped, with all numbers."""
+    question = "Did the structure help?"
     facts = explained(data)
     if facts.verdict == "not known":
-        if not data.finished:
-            return "Did the structure help? Not known yet: that is worked out when the run ends."
-        if math.isfinite(facts.structure):
-            r2 = number(facts.structure, 2)
-            return f"Did the structure help? R² is {r2}, but without a control that means nothing."
-        return "Did the structure help? Not known: the run holds too few rewards to tell."
-    answer = "yes" if facts.verdict == "helped" else "no"
+        return f"{question} {_why_not_known(data, facts)}"
+    answer = {"helped": "yes", "a little": "yes, but little"}.get(facts.verdict, "no")
     return (
-        f"Did the structure help? In this run, {answer}: R² is {number(facts.structure, 2)} with "
-        f"the structure and {facts.control_words} with the structure shuffled."
+        f"{question} In this run, {answer}: at measured sites that were held back R² is "
+        f"{r_squared(facts.structure)} with the structure and {facts.control_words} with the "
+        f"structure shuffled{_truth(data)}."
     )
 
 
 def caution(data: ReportData) -> str:
-    """Say where the claim ends; empty while there is none."""
+    """Say where the claim ends, or that the run has not; empty where there is no claim."""
+    if not data.finished:
+        return (
+            "This run is unfinished: all numbers are as of its last step, and what only the end of "
+            "a run brings (map, control) is left out."
+        )
     facts = explained(data)
     words = data.goal.words
     return {
-        "helped": "Not more than that: it holds for this area and this sample, and a correlation "
-        f"of image and {words} is not its cause.",
+        "helped": "Not more than that: it holds for this area of this sample, and that image and "
+        f"{words} go together does not say why.",
+        "a little": f"Not more than that: most of how the {words} varies is not explained, and "
+        "what is holds for this area of this sample.",
         "no better": "Not more than that: a model that was shown the structure of the wrong places "
-        f"predicts the {words} as well, so what was found owes nothing to the image.",
+        f"predicts the {words} as well, so this run gives no reason to believe the image.",
         "useless": "Not more than that: from the structure the model predicts no better than the "
         "mean of what was measured, so its map is not to be relied on.",
         "not known": "",
     }[facts.verdict]
 
 
-def tiles(data: ReportData) -> tuple[Tile, ...]:
-    """Return the numbers to be seen first."""
-    made = []
-    if data.best:
-        value = with_unit(data.best[0].reward, data.goal.unit, 4)
-        amount, _, unit = value.partition(" ")
-        made.append(Tile(f"{data.goal.superlative} {data.goal.words}", amount, unit))
-    of = f"{len(data.steps):,} of {data.candidates:,} sites" if data.candidates else "sites"
-    share = data.fraction
-    made.append(Tile("measured", percent(share) if share == share else str(len(data.steps)), of))
-    made.append(Tile("instrument time", duration(data.seconds), f"{data.spent.spectra:,} spectra"))
-    recall = real(data.score.get("recall"))
-    if math.isfinite(recall):
-        chance = percent(real(data.score.get("random")), 0)
-        made.append(Tile("of the best found", percent(recall, 0), f"chance: {chance}"))
-    facts = explained(data)
+def _why_not_known(data: ReportData, facts: Explained) -> str:
+    if not data.finished:
+        return "Not known yet: that is worked out when the run ends."
     if math.isfinite(facts.structure):
-        shuffled = f"shuffled: {number(facts.control, 2)}"
-        made.append(Tile("R² with structure", number(facts.structure, 2), shuffled))
-    return tuple(made)
+        r2 = r_squared(facts.structure)
+        return f"Not known: R² is {r2}, but without a control that means nothing."
+    return f"Not known: {facts.why or 'the run does not say'}."
+
+
+def _truth(data: ReportData) -> str:
+    """Return what the known truth adds, where there is one."""
+    parts = []
+    r2, shuffled = real(data.score.get("r2")), real(data.score.get("r2_control"))
+    if math.isfinite(r2) and math.isfinite(shuffled):
+        parts.append(
+            "at the sites never measured, where the truth is known, it is "
+            f"{r_squared(r2)} and {r_squared(shuffled)}"
+        )
+    control = [real(value) for value in data.score.get("control_curve") or ()]
+    if control and math.isfinite(control[-1]):
+        share = percent(control[-1], 0)
+        parts.append(f"a run that was shown the structure shuffled found {share} of the best sites")
+    return "".join(f"; {part}" for part in parts)
 
 
 def sample(data: ReportData) -> str:
@@ -187,7 +130,8 @@ def _cost(data: ReportData) -> str:
         sites += f" of {data.candidates:,} sites ({percent(data.fraction)})"
     else:
         sites += " sites"
-    return f"{sites} were measured in {duration(data.seconds)} of instrument time"
+    time = f" in {duration(data.seconds)} of instrument time" * math.isfinite(data.seconds)
+    return f"{sites} were measured{time}"
 
 
 def _digits(fraction: float) -> int:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from nanopilot.bench.closed_loop import Answer, Case, Visible, behind_guard, discover_with, score
 from nanopilot.bench.track import Bar
-from nanopilot.twins.samples.domain_walls import DomainWallFilm
+from nanopilot.twins.samples.domain_walls import DomainWalls
 
 
 class Discovery:
@@ -38,7 +38,7 @@ class Discovery:
 
     def case(self, seed: int) -> Case:
         """Return a film of its own for every seed."""
-        film = DomainWallFilm(seed=seed)
+        film = DomainWalls(seed=seed)
         truth = film.truth().ravel()
         visible = Visible(behind_guard(film.record()), seed, budget=0.035)
         return Case(visible, truth, best=round(0.01 * truth.size))

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from nanopilot.bench.track import Bar
-from nanopilot.core.errors import StoreError
+from nanopilot.core.errors import NanopilotError, StoreError
 from nanopilot.core.events import Decision, Outcome
 from nanopilot.io.run_folder import RunFolder
 from nanopilot.io.verify import verify
@@ -87,10 +87,9 @@ class KillResume:
     def score(self, case: Case, answer: Path) -> Mapping[str, float]:
         """Compare the folder a method left with the uninterrupted run."""
         try:
-            found = contents(answer)
-        except (OSError, KeyError):
-            found = {"decisions": (), "signals": {}}
-        kept = set(case.acknowledged) <= set(_acknowledged(answer))
+            found, kept = contents(answer), set(case.acknowledged) <= set(_acknowledged(answer))
+        except NanopilotError:
+            found, kept = {"decisions": (), "signals": {}}, False
         same = _equal_signals(found["signals"], case.truth["signals"])
         return {
             "decisions": float(found["decisions"] == case.truth["decisions"]),
@@ -102,8 +101,11 @@ class KillResume:
 
 
 def _resume(visible: Visible) -> Path:
-    _nanopilot("resume", str(visible.folder), check=True)
-    return visible.folder
+    # In a copy, so that every method finds the run as the kill left it.
+    copy = visible.folder.with_name("resumed")
+    shutil.copytree(visible.folder, copy)
+    _nanopilot("resume", str(copy), "--no-report", check=True)
+    return copy
 
 
 def _restart(visible: Visible) -> Path:

@@ -73,7 +73,7 @@ def read_channels(file: Path) -> tuple[list[RawChannel], list[dict[str, str]]]:
                     channels.append(_channel(data))
                 except NotInVocabulary as reason:
                     skipped.append({"dataset": str(data.name), "why": str(reason)})
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as cause:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as cause:
         told = str(cause).strip("'\"").splitlines()[0][:200] if str(cause) else type(cause).__name__
         raise ReadError(
             f"`{file}` is a damaged or truncated HDF5 file ({told}); "
@@ -114,7 +114,7 @@ def _channel(data: h5py.Dataset) -> RawChannel:
 
 def _axis(data: h5py.Dataset, number: int) -> RawAxis:
     dimension = data.dims[number]
-    label = dimension.label or f"axis {number}"
+    label = str(dimension.label or "") or f"axis {number}"
     if not len(dimension):
         raise NotInVocabulary(f"`{label}` has no dimension scale")
     scale = dimension[0]
@@ -146,7 +146,7 @@ def _notes(data: h5py.Dataset) -> dict[str, Any]:
     provenance = parent.get("provenance")
     steps = []
     if isinstance(provenance, h5py.Group):
-        steps = [{"step": name, **_scalars(item)} for name, item in provenance.items()]
+        steps = [{"step": str(name), **_scalars(item)} for name, item in provenance.items()]
     return notes | {"original_metadata": settings, "provenance": steps[:_PROVENANCE_ENTRIES]}
 
 

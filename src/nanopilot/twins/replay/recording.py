@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from nanopilot.core.signals import Signal, check, metadata
 SPECTRAL_DIMS = ("bias", "energy", "time", "frequency")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: what is asked at every request is kept
 class Recording:
     """Frames (dims y, x) and spectra (dims y, x and one spectral dim) of one area.
 
@@ -59,7 +60,7 @@ class Recording:
             raise SignalError("`signals` were recorded at places that do not overlap.")
         return recording
 
-    @property
+    @cached_property
     def area(self) -> Area:
         """Where every signal was recorded, outermost pixel centres included."""
         every = [*self.frames.values(), *self.spectra.values()]
@@ -78,7 +79,7 @@ class Recording:
         first = next(iter((self.spectra or self.frames).values()))
         return first.sizes["y"], first.sizes["x"]
 
-    @property
+    @cached_property
     def sweep(self) -> Sweep | None:
         """Bias range of the recorded spectra."""
         for signal in self.spectra.values():

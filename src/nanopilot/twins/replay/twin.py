@@ -84,6 +84,7 @@ class ReplayTwin:
             self._parts[PointSpectroscopy] = ReplaySpectroscopy(
                 self._recording, clock, seconds=self._seconds, arrived=self._arrive
             )
+        self._description = self._describe()
 
     @property
     def name(self) -> str:
@@ -97,6 +98,9 @@ class ReplayTwin:
 
     def describe(self) -> InstrumentDescription:
         """Return what can be asked of the recording; none of its values."""
+        return self._description
+
+    def _describe(self) -> InstrumentDescription:
         recording = self._recording
         directions = {recording.direction(name) or "trace" for name in recording.frames}
         return InstrumentDescription(
