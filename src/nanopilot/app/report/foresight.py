@@ -57,7 +57,7 @@ def foresight(data: ReportData) -> Foresight:
     expected, spread, measured = np.array(told, dtype=float).reshape(-1, 3).T
     with_noise = bool(np.isfinite(data.noise))
     if with_noise:
-        spread = spread
+        spread = np.hypot(spread, data.noise)
     return Foresight(expected, spread, measured, with_noise)
 
 

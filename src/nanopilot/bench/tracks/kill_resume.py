@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import ClassVar
+from weakref import finalize
 
 import numpy as np
 
@@ -42,7 +43,15 @@ class Case:
     visible: Visible
     acknowledged: tuple[str, ...]
     truth: Mapping[str, object]
-    keep: TemporaryDirectory[str]
+    keep: Scratch
+
+
+class Scratch:
+    """A folder that goes when nobody holds on to it any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="nanopilot-kill-"))
+        finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 class KillResume:
@@ -70,8 +79,8 @@ class KillResume:
 
     def case(self, seed: int) -> Case:
         """Run once undisturbed, then again and kill it on the way."""
-        keep = TemporaryDirectory(prefix="nanopilot-kill-")
-        whole, killed = Path(keep.name) / "whole", Path(keep.name) / "killed"
+        keep = Scratch()
+        whole, killed = keep.path / "whole", keep.path / "killed"
         start = time.monotonic()
         _nanopilot(*_command(seed, whole), check=True)
         seconds = time.monotonic() - start
@@ -87,17 +96,15 @@ class KillResume:
     def score(self, case: Case, answer: Path) -> Mapping[str, float]:
         """Compare the folder a method left with the uninterrupted run."""
         try:
-            found, kept = contents(answer), set(case.acknowledged) <= set(_acknowledged(answer))
-        except NanopilotError:
-            found, kept = {"decisions": (), "signals": {}}, False
-        same = _equal_signals(found["signals"], case.truth["signals"])
-        return {
-            "decisions": float(found["decisions"] == case.truth["decisions"]),
-            "signals": float(same),
-            "kept": float(kept),
-            "verified": float(verify(answer).ok),
-            "acknowledged": float(len(case.acknowledged)),
-        }
+            found = contents(answer)
+            return {
+                "decisions": float(found["decisions"] == case.truth["decisions"]),
+                "signals": float(_equal_signals(found["signals"], case.truth["signals"])),
+                "kept": float(set(case.acknowledged) <= set(_acknowledged(answer))),
+                "verified": float(verify(answer).ok),
+            }
+        except NanopilotError:  # no run, or one that cannot be read
+            return {"decisions": 0.0, "signals": 0.0, "kept": 0.0, "verified": 0.0}
 
 
 def _resume(visible: Visible) -> Path:
