@@ -143,6 +143,19 @@ def test_run_prints_cost_find_and_where(tmp_path: Path, capsys: pytest.CaptureFi
     assert str(target) in out
 
 
+def test_limits_come_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "limits.json"
+    file.write_text('{"area": {"x": ["0 um", "1 um"], "y": [0, 1e-6]}}')
+    target = tmp_path / "run"
+    code, _, err = call(capsys, "run", "discover", "--folder", target, "--limits", file, *QUICK)
+    assert code == 2
+    assert "`position`" in err
+    file.write_text('{"bais": 1}')
+    code, _, err = call(capsys, "run", "discover", "--limits", file, *QUICK)
+    assert code == 2
+    assert "bais" in err
+
+
 def test_summary_as_json_is_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "show", folder, "--json")
     found = json.loads(out)

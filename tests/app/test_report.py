@@ -309,6 +309,15 @@ def test_altered_signal_gives_no_report(tmp_path: Path) -> None:
     assert not (run / "report.html").exists()
 
 
+def test_exchanged_signal_gives_no_report(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", steps=3)
+    with RunFolder.open(run, write=True) as stored:
+        stored.signals.put("structure", xr.Dataset({"response": frame_signal(np.eye(8))}))
+    with pytest.raises(Tampered):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
 def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         write_report(tmp_path)

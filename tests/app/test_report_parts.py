@@ -69,7 +69,7 @@ def test_positions_on_an_atomic_scale_keep_their_digits() -> None:
 def test_a_spike_does_not_stretch_the_colours() -> None:
     image = np.random.default_rng(0).normal(size=(50, 50))
     clean = robust_limits(image)
-    image[::10, ::10] *= 1000.0
+    image[::5, ::5] *= 1000.0  # 4 % of the pixels
     low, high = robust_limits(image)
     assert 0.9 * clean[0] > low > 3 * clean[0]
     assert 0.9 * clean[1] < high < 3 * clean[1]

@@ -218,6 +218,25 @@ def test_reader_sees_what_is_added_meanwhile(path: Path) -> None:
         assert [row.event.text for row in reader.rows(after=ROWS)] == ["0", "1", "2", "3"]
 
 
+def test_reader_sees_what_was_added_by_a_writer_that_came_and_went(path: Path) -> None:
+    with Journal.open(path) as reader:
+        for number in range(3):
+            with Journal.open(path, write=True, durability="process") as writer:
+                head = writer.append(Note(topic="n", text=str(number))), writer.head[1]
+            assert reader.head == head
+            assert reader.check_chain() is None
+
+
+def test_closed_journal_is_one_file(path: Path) -> None:
+    with Journal.open(path) as reader, Journal.open(path, write=True) as writer:
+        writer.append(Note(topic="n", text=""))
+        assert len(list(reader.rows())) == ROWS + 1
+    alone = path.with_name("alone.sqlite")
+    shutil.copy(path, alone)
+    with Journal.open(alone) as journal:
+        assert journal.head[0] == ROWS + 1
+
+
 def test_threads_take_turns(path: Path) -> None:
     with Journal.open(path, write=True, durability="process") as journal:
         note = Note(topic="n", text="")

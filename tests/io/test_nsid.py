@@ -102,6 +102,8 @@ def test_phase_channel_without_a_sibling_asks_for_the_unit(tmp_path: Path) -> No
         nsid.read(path)
     (signal,) = nsid.read(path, units={"x": "nm", "y": "nm"})
     assert float(signal["x"][-1]) == pytest.approx(1e-15)
+    with pytest.raises(ReadError, match="'V', which is no length"):
+        nsid.read(path, units={"x": "V"})
     # One that was scanned over another area cannot vouch for it.
     path = write_nsid(tmp_path / "two.h5", [phase, elsewhere])
     with pytest.raises(ReadError, match="axis `y`"):

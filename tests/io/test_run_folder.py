@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
-from nanopilot.core.errors import StoreError, Tampered
+from nanopilot.core.errors import DiskFull, StoreError, Tampered
 from nanopilot.core.events import Note, Outcome
 from nanopilot.io import RunFolder, RunRecord, load_history, verify
 from tests.io.conftest import Start, kill, spectrum, step
@@ -111,6 +112,28 @@ def test_run_is_written_by_one_at_a_time(tmp_path: Path, record: RunRecord) -> N
             RunFolder.open(folder, write=True)
         run.close()
         RunFolder.open(folder, write=True).close()
+
+
+def test_run_that_cannot_be_made_leaves_nothing(
+    tmp_path: Path, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nanopilot.io.journal.Journal.append", full)
+        with pytest.raises(DiskFull):
+            RunFolder.create(tmp_path / "run", record)
+    make(tmp_path / "run", record)
+
+
+def test_series_moved_away_by_a_killed_writer_is_put_back(
+    tmp_path: Path, record: RunRecord
+) -> None:
+    folder = make(tmp_path / "run", record, steps=1)
+    (folder / "signals.zarr" / "spectra").rename(folder / "signals.zarr" / ".spectra.old")
+    RunFolder.open(folder, write=True).close()
+    assert verify(folder).ok
 
 
 def test_half_made_series_is_removed_by_the_next_writer(tmp_path: Path, record: RunRecord) -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,36 @@ def test_same_signals_have_the_same_hash_in_any_store(tmp_path: Path) -> None:
     assert refs("a.zarr") == refs("other.zarr")
 
 
+def other_units(signals: SignalSet) -> None:
+    signals["piezoresponse"].attrs["units"] = "m"
+
+
+def other_axis(signals: SignalSet) -> None:
+    signals["bias"] = ("bias", signals["bias"].to_numpy() * 2, signals["bias"].attrs)
+
+
+def other_request(signals: SignalSet) -> None:
+    signals["piezoresponse"].attrs["request"] = "{}"
+
+
+def other_place(signals: SignalSet) -> None:
+    signals["x"] = ((), 5e-9, signals["x"].attrs)
+
+
+@pytest.mark.parametrize("change", [other_units, other_axis, other_request, other_place])
+def test_same_values_with_another_meaning_have_another_hash(
+    store: SignalStore, change: Callable[[SignalSet], None]
+) -> None:
+    """Somebody who rewrites a whole series, so that it agrees with itself, is found out."""
+    refs = store.put("loop", spectrum(0))
+    changed = spectrum(0)
+    change(changed)
+    store.put("loop", changed)
+    assert store.get("loop").identical(changed)
+    with pytest.raises(Tampered, match="not what the journal says"):
+        store.get("loop", refs=refs)
+
+
 def test_item_without_outcome_is_simply_overwritten(store: SignalStore) -> None:
     store.create("spectra", spectrum(0), capacity=1)
     store.append("spectra", 0, spectrum(5))
@@ -195,6 +226,17 @@ def test_store_opened_to_read_cannot_be_written(store: SignalStore) -> None:
     for write in (lambda s: s.put("a", image()), lambda s: s.append("structure", 0, image())):
         with pytest.raises(StoreError, match="write=True"):
             write(reopened(store))
+
+
+def test_item_before_the_first_is_refused(store: SignalStore) -> None:
+    store.create("spectra", spectrum(0), capacity=1)
+    with pytest.raises(StoreError, match="-1"):
+        store.append("spectra", -1, spectrum(0))
+
+
+def test_lost_store_is_an_error_of_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be read"):
+        SignalStore(tmp_path / "none.zarr").get("map")
 
 
 def test_others_read_the_same_numbers(store: SignalStore) -> None:

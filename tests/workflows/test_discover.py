@@ -1,6 +1,7 @@
 """The closed loop on a small film: what it finds, and that nothing kills it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nanopilot.core.capabilities import Acquisition, PointSpectroscopy
 from nanopilot.core.clock import VirtualClock
-from nanopilot.core.errors import InvalidRequest, UnknownName, Unsupported
+from nanopilot.core.errors import InvalidRequest, OutOfRange, UnknownName, Unsupported
 from nanopilot.core.events import Audit, Decision, Event, Intent, Note, Outcome, Plan
-from nanopilot.core.limits import Limits, Range
+from nanopilot.core.limits import Area, Limits, Range, Violation
+from nanopilot.core.requests import SpectrumRequest
 from nanopilot.core.signals import Signal
 from nanopilot.instruments import Guard
 from nanopilot.io.history import load_history
@@ -19,6 +22,7 @@ from nanopilot.io.run_folder import RunFolder
 from nanopilot.io.verify import verify
 from nanopilot.testing import film
 from nanopilot.twins.replay import ReplayTwin
+from nanopilot.workflows.connect import connect, reconnect
 from nanopilot.workflows.launch import finished, launch, resume
 
 ASKED = {"budget": 0.3, "seed": 1, "survey": 5, "window": 5}
@@ -107,7 +111,7 @@ def kill_at(number: int) -> Callable[[Event], None]:
     return listen
 
 
-@given(kills=st.lists(st.integers(1, 60), min_size=1, max_size=4))
+@given(kills=st.lists(st.integers(1, 70), min_size=1, max_size=4))
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -115,15 +119,11 @@ def test_run_killed_anywhere_ends_as_if_it_never_was(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, kills: list[int]
 ) -> None:
     folder = tmp_path_factory.mktemp("killed") / "run"
-    try:
+    with suppress(Killed):
         launch("discover", scope_of(), ASKED, folder, listeners=(kill_at(kills[0]),))
-    except Killed:
-        pass
     for number in kills[1:]:
-        try:
+        with suppress(Killed):
             resume(folder, scope_of(), listeners=(kill_at(number),))
-        except Killed:
-            pass
     resume(folder, scope_of())
     expected, signals = contents(whole)
     found, found_signals = contents(folder)
@@ -151,13 +151,51 @@ def test_step_of_unknown_outcome_is_noted_and_paid_for(tmp_path: Path) -> None:
     assert spent[-1] == round(0.3 * 48) + 1
 
 
-def test_limit_that_forbids_the_sweep_stops_the_run_before_it_moves(tmp_path: Path) -> None:
-    scope = scope_of(limits=Limits(bias=Range(low=-1, high=1, unit="V")))
-    launch("discover", scope, ASKED | {"budget": 0.1}, tmp_path / "run")
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(bias=Range(low=-1, high=1, unit="V")),
+        Limits(area=Area(x=(0, 1e-8), y=(0, 1e-8))),
+        Limits(max_pixels=10),
+    ],
+    ids=["bias", "area", "pixels"],
+)
+def test_plan_that_breaks_a_limit_is_refused_before_there_is_a_run(
+    limits: Limits, tmp_path: Path
+) -> None:
+    scope = scope_of(limits=limits)
+    with pytest.raises(OutOfRange, match="limit"):
+        launch("discover", scope, ASKED, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert scope.spent.frames == 0
+
+
+def test_place_the_instrument_refuses_is_booked_and_not_asked_again(tmp_path: Path) -> None:
+    scope = scope_of()
+    engine_sees = scope.capability(PointSpectroscopy)
+
+    class Stubborn(Guard):
+        """Says no to one place, as a controller may."""
+
+        def capability(self, kind: type) -> object:  # type: ignore[override]
+            return self if kind is PointSpectroscopy else super().capability(kind)
+
+        def validate(self, request: SpectrumRequest) -> list[Violation]:
+            return engine_sees.validate(request)
+
+        def start(self, request: SpectrumRequest) -> Acquisition:
+            if request.position == (0.0, 0.0):
+                raise OutOfRange("`position` is (0, 0); the stage is stuck there.")
+            return engine_sees.start(request)
+
+    stubborn = Stubborn(ReplayTwin((film(),), VirtualClock()))
+    launch("discover", stubborn, ASKED | {"budget": 1.0}, tmp_path / "run")
     with RunFolder.open(tmp_path / "run") as run:
         outcomes = [e for e in run.journal.events() if isinstance(e, Outcome) and e.step >= 0]
-    assert outcomes
-    assert all("`bias`" in outcome.error and not outcome.signals for outcome in outcomes)
+    assert len(outcomes) == 48
+    (failed,) = [outcome for outcome in outcomes if outcome.error]
+    assert failed.reward is None
+    assert not failed.signals
 
 
 def test_time_budget_ends_the_run_with_a_reason(tmp_path: Path) -> None:
@@ -209,3 +247,29 @@ def test_instrument_without_spectra_is_refused(tmp_path: Path) -> None:
     image = film().isel(bias=0, drop=True)
     with pytest.raises(Unsupported, match="bias spectra"):
         launch("discover", scope_of(image), ASKED, tmp_path / "run")
+
+
+def test_run_killed_between_its_last_decision_and_its_summary_is_concluded(
+    whole: Path, tmp_path: Path
+) -> None:
+    def listen(event: Event) -> None:
+        if isinstance(event, Decision) and event.action is None:
+            raise Killed
+
+    with pytest.raises(Killed):
+        launch("discover", scope_of(), ASKED, tmp_path / "run", listeners=(listen,))
+    assert resume(tmp_path / "run", scope_of())
+    assert contents(tmp_path / "run")[0] == contents(whole)[0]
+
+
+def test_resumed_run_is_held_to_the_limits_it_was_given(tmp_path: Path) -> None:
+    limits = Limits(bias=Range(low=-9, high=9, unit="V"))
+    scope = connect("replay", sample="beps-pto", limits=limits)
+    launch("discover", scope, {"budget": 0.002}, tmp_path / "run")
+    with RunFolder.open(tmp_path / "run") as run:
+        assert reconnect(run.record.instrument).limits == limits
+
+
+def test_run_on_an_instrument_without_a_name_asks_for_it(whole: Path) -> None:
+    with RunFolder.open(whole) as run, pytest.raises(InvalidRequest, match="`scope`"):
+        reconnect(run.record.instrument)

@@ -76,10 +76,13 @@ class Run:
         """Check every row and every chunk against the hashes in the journal."""
         return verify(self.path)
 
-    def resume(self, *, progress: bool | None = None) -> bool:
-        """Go on where the run was interrupted; False when it is complete already."""
+    def resume(self, scope: Guard | None = None, *, progress: bool | None = None) -> bool:
+        """Go on where the run was interrupted; False when it is complete already.
+
+        The instrument is connected as it was before, unless it is given.
+        """
         with progress_listener(progress) as listener:
-            return resume(self.path, listeners=(listener,))
+            return resume(self.path, scope, listeners=(listener,))
 
     def replay(self, **changes: Any) -> Counterfactual:
         """Ask what another policy or reward would have done, without measuring.

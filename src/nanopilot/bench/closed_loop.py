@@ -63,9 +63,7 @@ class Answer:
 
 def behind_guard(signals: tuple[Signal, ...]) -> Callable[[], Guard]:
     """Return a way to connect a fresh replay of the signals, behind its guard."""
-    return lambda: Guard(
-        ReplayTwin(signals, VirtualClock()), source={"instrument": "replay", "options": {}}
-    )
+    return lambda: Guard(ReplayTwin(signals, VirtualClock()))
 
 
 def discover_with(**settings: Any) -> Callable[[Visible], Answer]:

@@ -1,5 +1,6 @@
 """The guard in front of every instrument, and the drivers behind it."""
 
+from nanopilot.instruments.books import refusal
 from nanopilot.instruments.guard import Guard
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "refusal"]

@@ -92,11 +92,12 @@ class Books:
                 self.spent = self.spent.plus(inner.estimate(request))
             self._audit(row)
             if found:
-                raise _error(found)
+                raise refusal(found)
             return inner.start(request)
 
 
-def _error(found: list[Violation]) -> NanopilotError:
+def refusal(found: list[Violation]) -> NanopilotError:
+    """Return the error that tells every reason against a request."""
     kinds = {violation.kind for violation in found}
     message = " ".join(violation.message for violation in found)
     if "unsupported" in kinds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -135,7 +136,7 @@ def _read(folder: Path) -> RunSummary:
     except (NanopilotError, ValidationError, sqlite3.Error) as cause:
         why = str(cause).splitlines()[0]
         return RunSummary(id=folder.name, folder=str(folder), state="damaged", why=why)
-    rewards = [step.reward for step in reached.history if step.reward is not None]
+    rewards = [reward for reward in reached.history.rewards.tolist() if math.isfinite(reward)]
     return RunSummary(
         id=record.id,
         folder=str(folder),

@@ -59,6 +59,15 @@ def has_log(path: Path) -> bool:
         return False
 
 
+def state_of(path: Path) -> tuple[bool, int, int]:
+    """Return what changes when somebody writes to a journal that was read as it lies."""
+    try:
+        told = path.stat()
+    except OSError:
+        return has_log(path), 0, 0
+    return has_log(path), told.st_size, told.st_mtime_ns
+
+
 def _log(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
@@ -86,7 +95,7 @@ def _probed(address: str) -> sqlite3.Connection:
 @contextmanager
 def translated(what: str, path: Path, verb: str = "written") -> Iterator[None]:
     """Turn errors of SQLite into `DiskFull` or `StoreError`."""
-    with store_errors(what, path):
+    with store_errors(what, path, verb):
         try:
             yield
         except UnicodeDecodeError as cause:  # SQLite quotes what it found in a damaged file

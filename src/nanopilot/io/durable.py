@@ -84,8 +84,8 @@ def sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def store_errors(what: str, path: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing into one line with the way out.
+def store_errors(what: str, path: Path, verb: str = "written") -> Iterator[None]:
+    """Turn what the operating system says about a file into one line with the way out.
 
     Raises
     ------
@@ -101,9 +101,8 @@ def store_errors(what: str, path: Path) -> Iterator[None]:
     except OSError as cause:
         if cause.errno in _FULL:
             raise disk_full(what, path) from cause
-        raise StoreError(
-            f"`{path}`: {what} cannot be written: {cause.strerror or cause}."
-        ) from cause
+        told = cause.strerror or cause
+        raise StoreError(f"`{path}`: {what} cannot be {verb}: {told}.") from cause
 
 
 def disk_full(what: str, path: Path) -> DiskFull:

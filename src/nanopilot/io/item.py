@@ -26,7 +26,7 @@ def item_text(template: Template, signals: SignalSet) -> str:
     """
     _check_fits(template, signals)
     numbers = {
-        name: _number(signals.variables[name].item())
+        name: _number(signals.variables[name].to_numpy().item())
         for name, coordinate in template.coordinates.items()
         if coordinate.values is None
     }

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,7 +14,7 @@ from typing import Self
 from nanopilot.core.errors import StoreError, Tampered
 from nanopilot.core.events import Event, event_from_json
 from nanopilot.io.chain import GENESIS, ChainFault, RawRow, first_fault, row_hash
-from nanopilot.io.connect import connect_to_read, connect_to_write, has_log, translated
+from nanopilot.io.connect import connect_to_read, connect_to_write, state_of, translated
 from nanopilot.io.durable import Durability
 from nanopilot.io.lock import WriterLock
 
@@ -86,7 +87,7 @@ class Journal:
         self.path = path
         self._connection = connection
         self._lock = lock
-        self._settled = lock is None and not has_log(path)
+        self._state = state_of(path)
         self._turn = threading.Lock()
         self._seq, self._hash = self.head
 
@@ -252,16 +253,19 @@ class Journal:
                     connection.execute("ROLLBACK")
 
     def _now(self) -> sqlite3.Connection:
-        """Return a connection that sees what a writer has begun to add since the last look."""
-        if self._settled and has_log(self.path):
+        """Return a connection that sees what others have written since the last look."""
+        if self._lock is None and not self._state[0] and state_of(self.path) != self._state:
             self._connection.close()
+            self._state = state_of(self.path)
             self._connection = connect_to_read(self.path)
-            self._settled = False
         return self._connection
 
     def close(self) -> None:
         """Close the file and let others write; safe to call twice."""
         with self._turn:
+            if self._lock is not None:
+                with suppress(sqlite3.Error):  # a matter of order only: the log would do as well
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
             if self._lock is not None:
                 self._lock.release()

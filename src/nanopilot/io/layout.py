@@ -13,7 +13,7 @@ import numpy as np
 
 from nanopilot.core.errors import NanopilotError, StoreError, Tampered
 from nanopilot.io.chunks import chunk_shape, decode, encode
-from nanopilot.io.durable import Durability, sync_folder, sync_tree, write_atomic
+from nanopilot.io.durable import Durability, store_errors, sync_folder, sync_tree, write_atomic
 from nanopilot.io.template import Attrs, Channel, Coordinate, Template, build
 
 #: The array that keeps what each item has of its own (position, time, request), as JSON.
@@ -21,6 +21,8 @@ OWN = "_own"
 _ITEM = "_item"
 _KEY = "nanopilot_series"
 _META = "zarr.json"
+_PARTIAL = ".partial"
+_OLD = ".old"
 
 
 def make_root(root: Path) -> None:
@@ -36,7 +38,7 @@ def make_series(
     """Make the arrays of a series; it appears whole or not at all, and replaces what was there."""
     import zarr
 
-    partial = root / f".{name}.partial"
+    partial = root / f".{name}{_PARTIAL}"
     shutil.rmtree(partial, ignore_errors=True)
     group = zarr.create_group(partial, zarr_format=3, attributes=template.attrs)
     for key, channel in template.channels.items():
@@ -93,6 +95,18 @@ def load_series(root: Path, name: str) -> Template:
     return template
 
 
+def clean(root: Path) -> None:
+    """Remove what a killed writer left half made, and put back what it had moved away."""
+    for partial in root.glob(f".*{_PARTIAL}"):
+        shutil.rmtree(partial, ignore_errors=True)
+    for old in root.glob(f".*{_OLD}"):
+        place = root / old.name[1 : -len(_OLD)]
+        if place.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(place)
+
+
 def first_altered_file(root: Path, name: str) -> str:
     """Return the first file of a series, by its path in the store, that lost its meaning.
 
@@ -111,7 +125,8 @@ def first_altered_file(root: Path, name: str) -> str:
 
 def series_names(root: Path) -> tuple[str, ...]:
     """Return the series in a store, sorted."""
-    folders = (entry for entry in root.iterdir() if entry.is_dir())
+    with store_errors("the store of signals", root, verb="read"):
+        folders = [entry for entry in root.iterdir() if entry.is_dir()]
     return tuple(sorted(f.name for f in folders if not f.name.startswith(".")))
 
 
@@ -222,7 +237,7 @@ def _load_coordinate(folder: Path, numbers: dict[str, Attrs]) -> Coordinate:
 
 def _swap(new: Path, place: Path) -> None:
     if place.exists():
-        old = place.with_name(f".{place.name}.old")
+        old = place.with_name(f".{place.name}{_OLD}")
         shutil.rmtree(old, ignore_errors=True)
         place.rename(old)
         new.rename(place)

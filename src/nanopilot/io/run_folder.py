@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,8 @@ from nanopilot.core.events import Note
 from nanopilot.core.values import Value
 from nanopilot.io.durable import Durability, store_errors, sync_folder, write_atomic
 from nanopilot.io.journal import Journal
-from nanopilot.io.signal_store import SignalStore, clean
+from nanopilot.io.layout import clean
+from nanopilot.io.signal_store import SignalStore
 
 RECORD = "run.json"
 JOURNAL = "run.sqlite"
@@ -105,17 +107,26 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise StoreError(f"`{path}` is not empty; choose a new folder, or resume the run.")
-            text = record.model_dump_json(indent=2).encode()
-            write_atomic(path / RECORD, text, durability)
-            signals = SignalStore.make(path / SIGNALS, durability)
-            journal = Journal.create(path / JOURNAL, durability)
             try:
-                journal.append(_opening(text))
-                if durability == "power":
-                    sync_folder(path)
+                return cls._made(path, record, durability)
             except BaseException:
-                journal.close()
+                _empty(path)
                 raise
+
+    @classmethod
+    def _made(cls, path: Path, record: RunRecord, durability: Durability) -> Self:
+        text = record.model_dump_json(indent=2).encode()
+        write_atomic(path / RECORD, text, durability)
+        signals = SignalStore.make(path / SIGNALS, durability)
+        journal = Journal.create(path / JOURNAL, durability)
+        try:
+            journal.append(_opening(text))
+            if durability == "power":
+                sync_folder(path)
+                sync_folder(path.parent)
+        except BaseException:
+            journal.close()
+            raise
         return cls(path, record, journal, signals)
 
     @classmethod
@@ -153,6 +164,15 @@ class RunFolder:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _empty(folder: Path) -> None:
+    """Remove what there is of a run that could not be made."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def read_record(folder: Path) -> tuple[RunRecord, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -78,9 +77,9 @@ class SignalStore:
             with all it holds, so that a resumed run may call this again.
         """
         template = template_of(like)
+        if self._fits(name, template):
+            return
         if name in self.names():
-            if self._template(name).digest == template.digest:
-                return
             raise StoreError(f"`{name}` exists for other measurements; choose another name.")
         self._make(name, template, capacity)
 
@@ -92,7 +91,9 @@ class SignalStore:
         tuple of SignalRef
             One per channel, for the journal.
         """
-        self._make(name, template_of(signals), 1)
+        template = template_of(signals)
+        if not self._fits(name, template):
+            self._make(name, template, 1)
         return self.append(name, 0, signals)
 
     def append(self, name: str, index: int, signals: SignalSet) -> tuple[SignalRef, ...]:
@@ -111,6 +112,8 @@ class SignalStore:
             There was no space; the series stays good without this item.
         """
         self._check_write()
+        if index < 0:
+            raise StoreError(f"`index` is {index}; items are counted from 0.")
         template, folder = self._template(name), self.path / name
         text = item_text(template, signals)
         refs = []
@@ -178,6 +181,12 @@ class SignalStore:
         files = (self.path / name / layout.OWN).glob("c.*")
         return tuple(sorted(int(f.name[2:]) for f in files if f.name[2:].isdigit()))
 
+    def _fits(self, name: str, template: Template) -> bool:
+        try:
+            return name in self.names() and self._template(name).digest == template.digest
+        except Tampered:
+            return False
+
     def _make(self, name: str, template: Template, capacity: int) -> None:
         self._check_write()
         if not _NAME.fullmatch(name):
@@ -211,14 +220,9 @@ class SignalStore:
             raise StoreError(f"`{self.path}` is open to be read; open the run with `write=True`.")
 
 
-def clean(path: Path) -> None:
-    """Remove what a killed writer left half made."""
-    for leftover in [*path.glob(".*.partial"), *path.glob(".*.old")]:
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
 def _read(file: Path, array: str, index: int) -> bytes:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise Tampered(f"`{array}` item {index} is missing.") from None
+    with store_errors(f"item {index} of `{array}`", file, verb="read"):
+        try:
+            return file.read_bytes()
+        except FileNotFoundError:
+            raise Tampered(f"`{array}` item {index} is missing.") from None

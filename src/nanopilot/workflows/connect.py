@@ -13,6 +13,7 @@ from nanopilot.core.capabilities import Instrument
 from nanopilot.core.clock import VirtualClock
 from nanopilot.core.errors import InvalidRequest, UnknownName
 from nanopilot.core.limits import Limits
+from nanopilot.core.requests import from_outside
 from nanopilot.instruments import Guard
 from nanopilot.io.readers import read
 from nanopilot.twins.replay import ReplayTwin
@@ -51,8 +52,25 @@ def connect(instrument: str, *, limits: Limits | None = None, **options: Any) ->
     source = {
         "instrument": instrument,
         "options": {name: _findable(value) for name, value in options.items()},
+        "limits": None if limits is None else limits.model_dump(mode="json"),
     }
     return Guard(factory(**options), limits=limits, source=source)
+
+
+def reconnect(source: Mapping[str, Any]) -> Guard:
+    """Return the instrument of a dead run, connected as it was, with the same limits.
+
+    Raises
+    ------
+    InvalidRequest
+        It was not connected by name, so that only who made it can connect it again.
+    """
+    if "instrument" not in source:
+        raise InvalidRequest(
+            "`instrument` of this run was not connected by name; pass it to `resume` as `scope`."
+        )
+    limits = None if source.get("limits") is None else from_outside(Limits, **source["limits"])
+    return connect(source["instrument"], limits=limits, **source["options"])
 
 
 def replay(

@@ -23,11 +23,11 @@ from nanopilot.core.events import Intent, Note, Outcome
 from nanopilot.core.features import FeatureTable
 from nanopilot.core.history import History
 from nanopilot.core.limits import Budget
-from nanopilot.core.requests import ScanRequest
+from nanopilot.core.requests import ScanRequest, SpectrumRequest
 from nanopilot.core.signals import Signal, SignalSet, positions
 from nanopilot.core.units import Duration
 from nanopilot.core.values import Value
-from nanopilot.instruments import Guard
+from nanopilot.instruments import Guard, refusal
 from nanopilot.policies.candidates import Candidates
 from nanopilot.policies.maximise import MaximiseUtility
 from nanopilot.policies.rewards.reward import Reward
@@ -159,10 +159,22 @@ def check(scope: Guard, settings: DiscoverSettings) -> None:
         Reward or policy is not registered.
     Unsupported
         The instrument cannot scan, or cannot take bias spectra.
+    OutOfRange
+        The frame or the bias sweep would break a limit.
     """
     make_reward(settings)
     make_utility(settings)
-    _channel(scope.describe(), settings)
+    described = scope.describe()
+    channel = _channel(described, settings)
+    spectrum = SpectrumRequest(position=described.area.centre, channels=(channel,))
+    found = scope.capability(Scanner).validate(overview_request(described, channel))
+    found += [
+        violation
+        for violation in scope.capability(PointSpectroscopy).validate(spectrum)
+        if violation.parameter != "position"  # the centre may be a gap; other places are not
+    ]
+    if found:
+        raise refusal(found)
 
 
 def carry_out(engine: Engine, settings: DiscoverSettings) -> None:
@@ -213,19 +225,23 @@ def conclude(engine: Engine, plan: Discovery, structure: Signal, history: Histor
     )
 
 
-def overview(engine: Engine, channel: str) -> SignalSet:
-    """Return the frame that shows the structure; measured once, kept with the run."""
-    for event in engine.run.journal.events():
-        if isinstance(event, Outcome) and event.step == OVERVIEW:
-            return engine.run.signals.get("structure", refs=event.signals)
-    described = engine.scope.describe()
+def overview_request(described: InstrumentDescription, channel: str) -> ScanRequest:
+    """Return the request for one frame of all the instrument can reach, on its own grid."""
     area = described.area
-    request = ScanRequest(
+    return ScanRequest(
         centre=area.centre,
         field_of_view=(area.x[1] - area.x[0], area.y[1] - area.y[0]),
         shape=described.grid,
         channels=(channel,),
     )
+
+
+def overview(engine: Engine, channel: str) -> SignalSet:
+    """Return the frame that shows the structure; measured once, kept with the run."""
+    for event in engine.run.journal.events():
+        if isinstance(event, Outcome) and event.step == OVERVIEW:
+            return engine.run.signals.get("structure", refs=event.signals)
+    request = overview_request(engine.scope.describe(), channel)
     asked = request.model_dump(mode="json")
     engine.record(Intent(step=OVERVIEW, capability="Scanner", request=asked))
     signals = engine.scope.capability(Scanner).start(request).result()

@@ -103,6 +103,8 @@ class Engine:
         """Measure until the stop rule or the policy says that it is enough."""
         progress = load_history(self.run.journal.events())
         history = progress.history
+        if progress.finished:
+            return history
         pending = self._settle(progress)
         while True:
             step = len(history)
@@ -117,7 +119,7 @@ class Engine:
 
     def _settle(self, progress: Recovered) -> Action | None:
         """Return the action of an intent whose outcome nobody knows, to be done again."""
-        if progress.dangling is None or progress.decided is None or progress.finished:
+        if progress.dangling is None or progress.decided is None:
             return None
         step = progress.dangling.step
         self.record(

@@ -18,7 +18,7 @@ from nanopilot.core.values import Value
 from nanopilot.instruments import Guard
 from nanopilot.io.history import load_history
 from nanopilot.io.run_folder import RunFolder, RunRecord
-from nanopilot.workflows.connect import connect
+from nanopilot.workflows.connect import reconnect
 from nanopilot.workflows.engine import Engine, Listener
 from nanopilot.workflows.workflow import Workflow
 
@@ -128,7 +128,7 @@ def resume(
             return False
         record = run.record
         if scope is None:
-            scope = connect(record.instrument["instrument"], **record.instrument["options"])
+            scope = reconnect(record.instrument)
         progress = load_history(run.journal.events())
         centre = scope.describe().area.centre
         last = progress.history.steps[-1].action.position if len(progress.history) else centre

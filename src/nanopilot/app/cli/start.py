@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from nanopilot.core.limits import Limits
 
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Any further setting, as NAME=VALUE (JSON).")
@@ -34,6 +37,9 @@ def run(
     missing: Annotated[
         str, typer.Option(help="NaN in the file: 'refuse', or 'keep' as not recorded.")
     ] = "refuse",
+    limits: Annotated[
+        Path | None, typer.Option(help="JSON file of limits the guard holds the run to.")
+    ] = None,
     settings: Assignments = None,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -49,7 +55,7 @@ def run(
         options["missing"] = missing
     asked: dict[str, Any] = {"reward": reward, "policy": policy, "budget": budget, "seed": seed}
     asked |= assignments(settings or [])
-    scope = session.connect(instrument, **options)
+    scope = session.connect(instrument, limits=read_limits(limits), **options)
     done = session.run(workflow, scope, folder=folder, progress=True, **asked)
     print_summary(done, report=done.report() if report else None, as_json=as_json)
 
@@ -68,6 +74,29 @@ def resume(
     if not done.resume(progress=True):
         typer.echo(f"{done.path}: complete already, nothing to resume", err=True)
     print_summary(done, report=done.report() if report else None, as_json=as_json)
+
+
+def read_limits(path: Path | None) -> Limits | None:
+    """Return the limits in a JSON file, such as ``{"bias": {"low": -5, "high": 5, "unit": "V"}}``.
+
+    Raises
+    ------
+    InvalidRequest
+        The file cannot be read, or says something else.
+    """
+    from nanopilot.core.errors import InvalidRequest
+    from nanopilot.core.limits import Limits
+    from nanopilot.core.requests import from_outside
+
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as cause:
+        raise InvalidRequest(f"`limits`: {path} cannot be read as JSON: {cause}.") from cause
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"`limits`: {path} holds no JSON object.")
+    return from_outside(Limits, **found)
 
 
 def assignments(texts: list[str], *, plain: bool = False) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from nanopilot.app.report.explained import BAND, column, explained, learning, ro
 from nanopilot.app.report.foresight import Foresight
 from nanopilot.app.report.loops import POINTS, crossings, same_scale
 from nanopilot.app.report.numbers import number, percent, r_squared, real
-from nanopilot.app.report.scales import pretty, with_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def where(data: ReportData) -> tuple[Caption, ...]:
 
 def maps(data: ReportData) -> tuple[Caption, ...]:
     """Explain the map and its uncertainty."""
-    spread = with_unit(data.noise, data.goal.unit)
+    spread = data.told(data.noise, 3)
     noise = (
         f" A single measurement scatters about it by another {spread} (standard deviation, as "
         "learned by the model)."
@@ -91,7 +90,7 @@ def progress(data: ReportData) -> tuple[Caption, ...]:
     rewards = Caption(
         "The best site",
         f"was measured in step {best.step} of {len(data.steps)}: "
-        f"{with_unit(best.reward, data.goal.unit, 4)}, where the {data.goal.superlative} is best."
+        f"{data.told(best.reward)}, where the {data.goal.superlative} is best."
         + " Whether there is a better one among the sites not measured is not known."
         * (not data.score),
     )
@@ -173,8 +172,7 @@ def loops(data: ReportData) -> tuple[Caption, ...]:
         if same_scale(smooth)
         else " The loops differ in size, so each panel has a response axis of its own."
     )
-    unit = f" in {pretty(data.goal.unit)}" if pretty(data.goal.unit) else ""
-    text += f" Titles give the {data.goal.words}{unit}, the place and the step."
+    text += f" Titles give the {data.goal.words}, the place and the step."
     return (Caption("Grey dots", text),)
 
 

@@ -21,7 +21,7 @@ from nanopilot.app.report.drawing import (
 )
 from nanopilot.app.report.explained import column, learning, rows
 from nanopilot.app.report.numbers import real
-from nanopilot.app.report.scales import in_brackets, scale_for
+from nanopilot.app.report.scales import in_brackets
 from nanopilot.core.history import FloatArray
 
 _WIDTH, _HEIGHT = 4.4, 3.1
@@ -34,7 +34,7 @@ def reward_panel(data: ReportData) -> Panel:
 
     def draw(figure: FigureBase, panel: Panel) -> None:
         axes = panel.chart(figure, "Reward, step by step", rows=1)
-        scale = scale_for(data.rewards, data.goal.unit)
+        scale = data.scale
         steps = np.arange(1, len(data.steps) + 1)
         rewards = data.rewards / scale.factor
         survey = np.array([step.survey for step in data.steps], dtype=bool)

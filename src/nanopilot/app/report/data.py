@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nanopilot.app.report.numbers import real
+from nanopilot.app.report.numbers import number, real
 from nanopilot.app.report.scales import Scale, scale_for
 from nanopilot.core.events import Plan
 from nanopilot.core.history import Action, FloatArray
@@ -145,6 +145,15 @@ class ReportData:
     def rewards(self) -> FloatArray:
         """Reward of every step, shape (n,); NaN where there was none."""
         return np.array([step.reward for step in self.steps], dtype=float)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The unit in which rewards are told, the same everywhere."""
+        return scale_for(self.rewards, self.goal.unit)
+
+    def told(self, reward: float, digits: int = 4) -> str:
+        """Return a reward in the unit of `scale`."""
+        return f"{number(reward / self.scale.factor, digits)} {self.scale.unit}".strip()
 
     @cached_property
     def lengths(self) -> Scale:

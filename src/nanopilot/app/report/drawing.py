@@ -153,7 +153,6 @@ def to_png(panels: Sequence[Panel], columns: int, path: Path) -> None:
 def _at_home_in_html(svg: str, panel: Panel) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
     used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
     svg = re.sub(
         r' id="([^"]*)"', lambda m: f' id="{panel.name}-{m[1]}"' if m[1] in used else "", svg

@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 
 from nanopilot.app.report.data import ReportData
 from nanopilot.app.report.drawing import CONTROL, MUTED, RUN, Panel, ticks
-from nanopilot.app.report.scales import in_brackets, scale_for
+from nanopilot.app.report.scales import in_brackets
 from nanopilot.core.history import FloatArray
 
 #: Half-width of a 95 % interval in standard deviations.
@@ -67,7 +67,7 @@ def foresight_panel(data: ReportData, told: Foresight) -> Panel:
     def draw(figure: FigureBase, panel: Panel) -> None:
         axes = panel.chart(figure, "Predicted beforehand, then measured", rows=1)
         both = np.concatenate([told.expected, told.measured])
-        scale = scale_for(both, data.goal.unit)
+        scale = data.scale
         unit = in_brackets(scale.unit)
         low, high = float(both.min()) / scale.factor, float(both.max()) / scale.factor
         pad = 0.06 * (high - low) or 1.0

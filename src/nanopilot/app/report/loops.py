@@ -11,7 +11,7 @@ from matplotlib.figure import FigureBase
 from nanopilot.analysis.despike import cyclic_median
 from nanopilot.app.report.data import Measured, ReportData
 from nanopilot.app.report.drawing import CONTROL, MUTED, RUN, Panel, ticks
-from nanopilot.app.report.scales import Scale, in_brackets, scale_for, with_unit
+from nanopilot.app.report.scales import Scale, in_brackets, scale_for
 from nanopilot.core.history import FloatArray
 from nanopilot.core.signals import Signal
 
@@ -58,7 +58,7 @@ def _panel(
 ) -> Panel:
     loop, (scale, limits) = data.loops[one.step], axis
     (x, y), length = data.place(one), data.lengths.unit
-    reward = with_unit(one.reward, data.goal.unit, 4)
+    reward = data.told(one.reward)
 
     def draw(figure: FigureBase, panel: Panel) -> None:
         panel.title(figure, f"No. {rank}:  {reward}")

@@ -18,7 +18,7 @@ def best_table(data: ReportData) -> str:
     """Return the best sites as a table."""
     if not data.best:
         return "<p class='missing'>No site has given a usable reward yet.</p>"
-    reward = escape(data.goal.words + in_brackets(data.goal.unit))
+    reward = escape(data.goal.words + in_brackets(data.scale.unit))
     known = {
         name: title
         for name, title in _FEATURES.items()
@@ -41,12 +41,12 @@ def best_table(data: ReportData) -> str:
 
 
 def _best_row(rank: int, one: Measured, data: ReportData, features: tuple[str, ...]) -> str:
-    action = one.action
+    action, unit = one.action, data.scale.factor
     before = "survey" if one.survey else "not predicted"
     if action.expected is not None and action.uncertainty is not None:
-        before = f"{number(action.expected, 3)} ± {number(action.uncertainty, 2)}"
+        before = f"{number(action.expected / unit, 3)} ± {number(action.uncertainty / unit, 2)}"
     cells = [
-        str(rank), number(one.reward, 4), before, *data.place(one),
+        str(rank), number(one.reward / unit, 4), before, *data.place(one),
         str(one.step), *(_plain(one.features.get(name)) for name in features),
         duration(one.time),
     ]  # fmt: skip

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from nanopilot.app.report.data import ReportData
 from nanopilot.app.report.explained import explained
-from nanopilot.app.report.numbers import duration, percent, r_squared, real
-from nanopilot.app.report.scales import with_unit
+from nanopilot.app.report.numbers import duration, number, percent, r_squared, real
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +23,9 @@ def tiles(data: ReportData) -> tuple[Tile, ...]:
     """Return the numbers to be seen first."""
     made = []
     if data.best:
-        value = with_unit(data.best[0].reward, data.goal.unit, 4)
-        amount, _, unit = value.partition(" ")
-        made.append(Tile(f"{data.goal.superlative} {data.goal.words}", amount, unit))
+        amount = number(data.best[0].reward / data.scale.factor, 4)
+        label = f"{data.goal.superlative} {data.goal.words}"
+        made.append(Tile(label, amount, data.scale.unit))
     of = f"{len(data.steps):,} of {data.candidates:,} sites" if data.candidates else "sites"
     share = data.fraction
     made.append(Tile("measured", percent(share) if data.candidates else str(len(data.steps)), of))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from nanopilot.app.report.data import ReportData
 from nanopilot.app.report.explained import Explained, explained
 from nanopilot.app.report.numbers import duration, percent, r_squared, real
-from nanopilot.app.report.scales import with_unit, without_logarithm
+from nanopilot.app.report.scales import without_logarithm
 
 
 def headline(data: ReportData) -> tuple[str, str, str]:
@@ -37,7 +39,7 @@ def found(data: ReportData) -> str:
         return f"Found: nothing yet with a usable {data.goal.words}; {cost}."
     best = data.best[0]
     (x, y), length = data.place(best), data.lengths.unit
-    value = with_unit(best.reward, data.goal.unit, 4)
+    value = data.told(best.reward)
     plain = without_logarithm(best.reward, data.goal.unit)
     value = f"{plain} (as reward: {value})" if plain else value
     text = (
@@ -131,7 +133,9 @@ def _cost(data: ReportData) -> str:
     else:
         sites += " sites"
     time = f" in {duration(data.seconds)} of instrument time" * math.isfinite(data.seconds)
-    return f"{sites} were measured{time}"
+    lost = int(np.sum(~np.isfinite(data.rewards)))
+    without = f", {lost:,} of them without a usable {data.goal.words}" * bool(lost)
+    return f"{sites} were measured{time}{without}"
 
 
 def _digits(fraction: float) -> int:

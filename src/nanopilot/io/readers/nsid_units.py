@@ -64,7 +64,7 @@ class UnitTable:
         conversion = self._converted(text, where, axis.label)
         if not axis.is_spatial or conversion[1] == "m":
             return conversion
-        for sibling in self._channels:
+        for sibling in () if given else self._channels:
             for other in sibling.axes:
                 if (
                     _same_place(axis, other)
