@@ -8,7 +8,7 @@ import numpy as np
 from nanopilot.analysis.hysteresis import LoopFeatures
 from nanopilot.core.history import History, Step
 from nanopilot.twins.samples.domain_walls import DomainWalls
-from nanopilot.workflows.discover import DiscoverSettings, plan_discovery
+from nanopilot.workflows.discovery import DiscoverSettings, plan_discovery
 
 STEPS = 250
 GOAL_S = 0.1

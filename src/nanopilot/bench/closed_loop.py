@@ -19,7 +19,7 @@ from nanopilot.io.history import load_history
 from nanopilot.io.run_folder import RunFolder
 from nanopilot.policies.surrogate import GPSurrogate
 from nanopilot.twins.replay import ReplayTwin
-from nanopilot.workflows.discover import DiscoverSettings, plan_discovery, shuffled
+from nanopilot.workflows.discovery import DiscoverSettings, plan_discovery, shuffled
 from nanopilot.workflows.launch import launch
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -101,6 +101,12 @@ class Violation(Value):
     parameter: str
     message: str
     kind: Literal["limit", "budget", "unsupported"] = "limit"
+
+    @classmethod
+    def unsupported(cls, parameter: str, asked: str) -> Self:
+        """Return the violation of asking for something the instrument does not have."""
+        message = f"`{parameter}` asks for {asked}."
+        return cls(parameter=parameter, message=message, kind="unsupported")
 
 
 class Sweep(Value):

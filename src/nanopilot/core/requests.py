@@ -113,5 +113,9 @@ def from_outside(kind: type[ValueT], **settings: Any) -> ValueT:
         for problem in cause.errors():
             where = ".".join(str(part) for part in problem["loc"])
             said = problem["msg"].removeprefix("Value error, ")
-            parts.append(f"`{where}` is {problem['input']!r}: {said}" if where else said)
+            if problem["type"] == "extra_forbidden":
+                known = ", ".join(kind.model_fields)
+                parts.append(f"`{where}` is no setting of {kind.__name__}; there are {known}")
+            else:
+                parts.append(f"`{where}` is {problem['input']!r}: {said}" if where else said)
         raise InvalidRequest("; ".join(parts)) from cause

@@ -14,11 +14,11 @@ from typing import Any
 
 from nanopilot.core.errors import InvalidRequest
 from nanopilot.core.history import History, Step
+from nanopilot.core.requests import from_outside
 from nanopilot.core.values import Value
 from nanopilot.io.history import load_history
 from nanopilot.io.run_folder import RunFolder
-from nanopilot.workflows.discover import DiscoverSettings, Discovery, make_reward, plan_discovery
-from nanopilot.workflows.launch import settings_of
+from nanopilot.workflows.discovery import DiscoverSettings, Discovery, make_reward, plan_discovery
 
 
 class Counterfactual(Value):
@@ -85,8 +85,7 @@ def counterfactual(
     """
     if run.record.workflow != "discover":
         raise InvalidRequest(f"`run` is a {run.record.workflow!r}; only 'discover' is replayed.")
-    settings = settings_of("discover", run.record.settings | dict(changes))
-    assert isinstance(settings, DiscoverSettings)  # noqa: S101 - tells mypy what the name says
+    settings = from_outside(DiscoverSettings, **(run.record.settings | dict(changes)))
     known = rejudged(run, settings)
     structure = run.signals.get("structure")
     channel = settings.channel or str(next(iter(structure.data_vars)))

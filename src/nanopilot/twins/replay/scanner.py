@@ -93,14 +93,7 @@ class ReplayScanner:
                 found.append(("directions", f"`{direction}`; recorded was {', '.join(recorded)}"))
         if request.order not in ("raster", "serpentine", "points"):
             found.append(("order", f"`{request.order}`; replayed are raster, serpentine, points"))
-        return [
-            Violation(
-                parameter=parameter,
-                kind="unsupported",
-                message=f"`{parameter}` asks for {text}.",
-            )
-            for parameter, text in found
-        ]
+        return [Violation.unsupported(parameter, asked) for parameter, asked in found]
 
     def _measure(self, request: ScanRequest) -> SignalSet:
         chosen = request.channels or tuple(self._recording.frames)

@@ -107,14 +107,7 @@ class ReplaySpectroscopy:
             bias = signal[signal.dims[-1]].to_numpy()
             if len(bias) != len(request.bias) or not np.allclose(bias, request.bias):
                 found.append(("bias", "a sweep that was not recorded; leave it empty"))
-        return [
-            Violation(
-                parameter=parameter,
-                kind="unsupported",
-                message=f"`{parameter}` asks for {text}.",
-            )
-            for parameter, text in found
-        ]
+        return [Violation.unsupported(parameter, asked) for parameter, asked in found]
 
     def _chosen(self, request: SpectrumRequest) -> SignalSet:
         known = self._recording.spectra
