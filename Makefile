@@ -1,6 +1,6 @@
 # Every target does its own set-up in .venv; it takes Python 3.11 or newer, and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench-speed clean
+.PHONY: help demo test lint docs pictures bench-speed clean
 
 # What other projects put into the environment must not reach this one's .venv.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
@@ -53,6 +53,9 @@ lint: $(VENV)/dev ## check style, types and the borders between rooms
 
 docs: $(VENV)/dev ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+
+pictures: $(VENV)/dev ## draw the pictures of the documentation anew
+	$(BIN)/python docs/make_pictures.py
 
 bench-speed: $(VENV)/peers ## measure our kernels against those of others
 	@$(BIN)/python -m benchmarks

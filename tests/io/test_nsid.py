@@ -227,9 +227,16 @@ def test_missing_units_of_an_axis_are_asked_for(tmp_path: Path) -> None:
     assert float(signal["bias"][1]) == pytest.approx(4e-3)
 
 
-def test_unknown_units_are_asked_for(tmp_path: Path) -> None:
-    path = write_nsid(tmp_path / "a.h5", [channel("Height", "furlongish")])
-    with pytest.raises(ReadError, match=r"'furlongish', which is no known unit.*units="):
+@pytest.mark.parametrize("units", ["furlongish", "px", "°C", "dB"])
+def test_units_that_are_no_factor_of_si_are_asked_for(tmp_path: Path, units: str) -> None:
+    path = write_nsid(tmp_path / "a.h5", [channel("Height", units)])
+    with pytest.raises(ReadError, match=rf"'{units}', which cannot be turned into SI.*units="):
+        nsid.read(path)
+
+
+def test_axes_in_pixels_are_no_positions(tmp_path: Path) -> None:
+    path = write_nsid(tmp_path / "a.h5", [Channel("Height", ramp(3, 4), grid(3, 4, "px"))])
+    with pytest.raises(ReadError, match=r"axis `x`.*'px'.*--units x=m"):
         nsid.read(path)
 
 

@@ -15,6 +15,10 @@ from nanopilot.io.readers.nsid_labels import PLACEHOLDERS, quantity_and_directio
 
 Conversion = tuple[float, str]
 
+#: No factor turns these into SI: a pixel has no size of its own, the others have an offset
+#: or a logarithm.
+_WITHOUT_FACTOR = frozenset("px pixel pixels degc °c celsius degf °f fahrenheit db dbm dbv".split())
+
 
 class UnitTable:
     """Finds the unit of every channel and axis of one file.
@@ -61,7 +65,7 @@ class UnitTable:
         text = given or axis.units
         if axis.kind == "POINT_CLOUD" and text.lower() in PLACEHOLDERS:
             text = "1"
-        conversion = self._converted(text, where, axis.label)
+        conversion = self._converted(text, where, axis.label, "m" if axis.is_spatial else "V")
         if not axis.is_spatial or conversion[1] == "m":
             return conversion
         for sibling in () if given else self._channels:
@@ -81,16 +85,15 @@ class UnitTable:
             + self._way_out(axis.label, "m")
         )
 
-    def _converted(self, text: str, where: str, name: str) -> Conversion:
+    def _converted(self, text: str, where: str, name: str, likely: str = "V") -> Conversion:
         if text.lower() in PLACEHOLDERS:
-            raise ReadError(f"`{self._file}`: {where} has no units; " + self._way_out(name, "V"))
-        try:
-            return to_si(text)
-        except UnitError as cause:
-            raise ReadError(
-                f"`{self._file}`: {where} is in {text!r}, which is no known unit; "
-                + self._way_out(name, "V")
-            ) from cause
+            raise ReadError(f"`{self._file}`: {where} has no units; " + self._way_out(name, likely))
+        if found := _lenient(text):
+            return found
+        raise ReadError(
+            f"`{self._file}`: {where} is in {text!r}, which cannot be turned into SI; "
+            + self._way_out(name, likely)
+        )
 
     def _first(self, names: Iterable[str]) -> str:
         return next((self._given[name] for name in names if name in self._given), "")
@@ -120,7 +123,9 @@ def _same_place(axis: RawAxis, other: RawAxis) -> bool:
 
 
 def _lenient(text: str) -> Conversion | None:
+    if text.lower() in PLACEHOLDERS | _WITHOUT_FACTOR:
+        return None
     try:
-        return to_si(text) if text.lower() not in PLACEHOLDERS else None
+        return to_si(text)
     except UnitError:
         return None

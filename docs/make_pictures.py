@@ -1,0 +1,32 @@
+"""Draws the pictures of the documentation: `make pictures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from nanopilot.app.demo import run_demo
+
+#: Of the demonstration's report; wide enough for a page.
+CHOSEN, WIDTH = ("sites", "progress", "map"), 1200
+
+
+def main() -> None:
+    """Carry out the demonstration and keep some of its figures, small."""
+    target = Path(__file__).parent / "pictures"
+    target.mkdir(exist_ok=True)
+    with TemporaryDirectory() as scratch:
+        run = Path(scratch) / "demo"
+        for _ in run_demo(seed=0, budget=0.1, folder=run):
+            pass
+        for name in CHOSEN:
+            picture = Image.open(run / "figures" / f"{name}.png").convert("RGB")
+            picture.thumbnail((WIDTH, WIDTH))
+            colours = picture.quantize(128, dither=Image.Dither.NONE)
+            colours.save(target / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
