@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from nanopilot.workflows import Workflow
+
 ROOT = Path(__file__).parents[2]
 OURS = sorted(entry for entry in distribution("nanopilot").entry_points)
 
 
 @pytest.mark.parametrize("entry", OURS, ids=lambda entry: f"{entry.group}:{entry.name}")
 def test_entry_point_loads(entry: EntryPoint) -> None:
-    assert callable(entry.load())
+    loaded = entry.load()
+    assert isinstance(loaded, Workflow) if entry.group.endswith(".workflows") else callable(loaded)
 
 
 @pytest.mark.parametrize("entry", OURS, ids=lambda entry: f"{entry.group}:{entry.name}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nanopilot.core.errors import StoreError, UnknownName
-from nanopilot.core.events import Decision
+from nanopilot.core.events import Decision, Note
 from nanopilot.io import RunFolder, RunRecord, find_run, list_runs
 from tests.io.conftest import events
 
@@ -21,7 +21,7 @@ def runs(tmp_path: Path, record: RunRecord) -> Path:
         with RunFolder.create(tmp_path / f"folder-{number}", told, "process") as run:
             run.journal.append(*events(steps))
             if number == 10:
-                run.journal.append(Decision(step=steps, action=None, why="budget"))
+                run.journal.append(Note(topic="finished", text=""))
     (tmp_path / "notes").mkdir()
     (tmp_path / "letter.txt").write_text("mine")
     return tmp_path
@@ -55,6 +55,13 @@ def test_what_changed_in_a_folder_shows_at_once(runs: Path) -> None:
         assert list_runs(runs)[0].steps == 5
     assert list_runs(runs)[0].state == "interrupted"
     assert list_runs(runs)[0].steps == 5
+
+
+def test_run_without_its_last_rows_is_not_finished(runs: Path) -> None:
+    """The policy has stopped, but nobody has drawn the map yet."""
+    with RunFolder.open(runs / "folder-1", write=True, durability="process") as run:
+        run.journal.append(Decision(step=0, action=None, why="budget"))
+    assert list_runs(runs)[0].state == "interrupted"
 
 
 def test_damaged_run_is_listed_as_such(runs: Path) -> None:

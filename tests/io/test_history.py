@@ -57,7 +57,8 @@ def test_step_repeated_after_a_kill_counts_once() -> None:
 def test_decision_to_stop_ends_the_run() -> None:
     stop = Decision(step=2, action=None, why="budget")
     reached = load_history([*events(2), stop])
-    assert reached.finished
+    assert (reached.finished, reached.complete) == (True, False)
+    assert load_history([stop, Note(topic="finished", text="")]).complete
     assert reached.decided is None
 
 

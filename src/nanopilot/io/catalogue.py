@@ -32,8 +32,8 @@ class RunSummary(Value):
     seed : int, optional
         As in `run.json`.
     state : {"finished", "interrupted", "running", "damaged"}
-        Whether its policy has stopped it, it was left in the middle, another process is at
-        it, or it cannot be read.
+        Whether its workflow came to its end, it was left in the middle, a process is at it,
+        or it cannot be read.
     steps : int
         Measurements that came to an outcome.
     best : float, optional
@@ -141,7 +141,7 @@ def _read(folder: Path) -> RunSummary:
         id=record.id,
         folder=str(folder),
         workflow=record.workflow,
-        state="finished" if reached.finished else "interrupted",
+        state="finished" if reached.complete else "interrupted",
         steps=len(reached.history),
         best=max(rewards, default=None),
         created=record.created,

@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nanopilot.core.events import Decision, Event, Intent, Outcome, Plan
+from nanopilot.core.events import Decision, Event, Intent, Note, Outcome, Plan
 from nanopilot.core.history import History, Step
 from nanopilot.core.limits import Spent
+
+#: Topic of the note with which a workflow says that the run is complete.
+COMPLETE = "finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class Recovered:
     time : float
         The run's clock at the last outcome, in seconds.
     finished : bool
-        Whether the policy has said that it stops.
+        Whether the policy has said that it stops; what is done with the result may be missing.
+    complete : bool
+        Whether the workflow has noted its end (topic `COMPLETE`): nothing is left to do.
     plan : Plan, optional
         What was asked, once that was written.
     """
@@ -42,6 +47,7 @@ class Recovered:
     spent: Spent = field(default_factory=Spent)
     time: float = 0.0
     finished: bool = False
+    complete: bool = False
     plan: Plan | None = None
 
     @property
@@ -59,6 +65,7 @@ class _Reading:
     last: Outcome = field(default_factory=lambda: Outcome(step=-1))
     plan: Plan | None = None
     finished: bool = False
+    complete: bool = False
 
     def see(self, event: Event) -> None:
         match event:
@@ -72,6 +79,8 @@ class _Reading:
                 self.pending[event.step] = event
             case Outcome():
                 self._see_outcome(event)
+            case Note(topic=topic) if topic == COMPLETE:
+                self.complete = True
             case _:
                 pass
 
@@ -110,5 +119,6 @@ def load_history(events: Iterable[Event]) -> Recovered:
         spent=reading.last.spent,
         time=reading.last.time,
         finished=reading.finished,
+        complete=reading.complete,
         plan=reading.plan,
     )

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from nanopilot.core.errors import StoreError, Tampered
+from nanopilot.core.errors import SignalError, StoreError, Tampered
 from nanopilot.core.events import SignalRef
 from nanopilot.core.signals import SignalSet
 from nanopilot.io import layout
@@ -73,11 +73,11 @@ class SignalStore:
         Raises
         ------
         StoreError
-            There is a series of that name for other measurements. One for the same is kept
-            with all it holds, so that a resumed run may call this again.
+            There is a series of that name for other measurements. One that `like` fits is
+            kept with all it holds, so that a resumed run may call this again.
         """
         template = template_of(like)
-        if self._fits(name, template):
+        if self._fits(name, like):
             return
         if name in self.names():
             raise StoreError(f"`{name}` exists for other measurements; choose another name.")
@@ -91,9 +91,8 @@ class SignalStore:
         tuple of SignalRef
             One per channel, for the journal.
         """
-        template = template_of(signals)
-        if not self._fits(name, template):
-            self._make(name, template, 1)
+        if not self._fits(name, signals):
+            self._make(name, template_of(signals), 1)
         return self.append(name, 0, signals)
 
     def append(self, name: str, index: int, signals: SignalSet) -> tuple[SignalRef, ...]:
@@ -181,10 +180,10 @@ class SignalStore:
         files = (self.path / name / layout.OWN).glob("c.*")
         return tuple(sorted(int(f.name[2:]) for f in files if f.name[2:].isdigit()))
 
-    def _fits(self, name: str, template: Template) -> bool:
+    def _fits(self, name: str, signals: SignalSet) -> bool:
         try:
-            return name in self.names() and self._template(name).digest == template.digest
-        except Tampered:
+            return name in self.names() and bool(item_text(self._template(name), signals))
+        except (SignalError, Tampered):
             return False
 
     def _make(self, name: str, template: Template, capacity: int) -> None:
