@@ -45,10 +45,14 @@ def test_units_of_files_turn_into_si(unit: str, factor: float, name: str) -> Non
     assert found[1] == name
 
 
-@pytest.mark.parametrize("unit", ["", "furlongs per banana", "m m(", "??"])
+@pytest.mark.parametrize("unit", ["", "furlongs per banana", "m m(", "??", "px", "degC", "dB"])
 def test_unknown_units_are_refused(unit: str) -> None:
     with pytest.raises(UnitError):
         to_si(unit)
+
+
+def test_temperature_may_be_given_in_degrees() -> None:
+    assert parse("20 degC", "K") == pytest.approx(293.15)
 
 
 def test_only_si_stays_in_signals() -> None:

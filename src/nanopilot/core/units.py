@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from math import isclose
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator
@@ -28,6 +29,9 @@ _ALIASES = {"°": "degree", "Å": "angstrom", "Ohm": "ohm", "%": "percent"}
 
 #: Derived units by the name a microscopist would use, where base units would do as well.
 _PREFERRED = ("eV", "Hz", "V", "F", "ohm", "N", "W", "Pa", "C", "m/V", "N/m", "A/V")
+
+#: To pint a pixel is that of a style sheet, 1/96 inch.
+_NOT_LENGTHS = frozenset(("px", "pixel", "pixels", "dot", "point", "pt"))
 
 _NUMBER = re.compile(r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*)")
 _UNIT = re.compile(r"[A-Za-zµ°Å%][A-Za-z0-9µ°Å%/*^. -]*|1/[A-Za-zµ°Å0-9^]+")
@@ -112,9 +116,11 @@ def to_si(unit: str) -> tuple[float, str]:
     unit = unit.strip()
     if unit in SI_UNITS:
         return 1.0, unit
-    quantity = _quantity(1.0, unit)
-    if quantity is None:
+    quantity, twice = _quantity(1.0, unit), _quantity(2.0, unit)
+    if quantity is None or twice is None or unit in _NOT_LENGTHS:
         raise UnitError(f"{unit!r} is not a unit nanopilot knows; use one such as nm, V or Hz.")
+    if not isclose(twice.to_base_units().magnitude, 2 * quantity.to_base_units().magnitude):
+        raise UnitError(f"{unit!r} has no factor to SI (it has an offset or is a logarithm).")
     if quantity.dimensionless:
         angle = any(name in str(quantity.units) for name in ("degree", "radian"))
         return float(quantity.to_base_units().magnitude), "rad" if angle else "1"
