@@ -23,14 +23,17 @@ def test_every_method_finds_the_run_as_the_kill_left_it(case: Case) -> None:
 def test_abandoned_run_is_not_taken_for_a_finished_one(case: Case) -> None:
     track = KillResume()
     score = track.score(case, track.methods["abandon"](case.visible))
-    assert score["decisions"] == 0.0
+    assert score["complete"] == 0.0
     assert score["kept"] == 1.0
 
 
 def test_resumed_run_equals_an_uninterrupted_one(case: Case) -> None:
     track = KillResume()
     score = track.score(case, case.visible.folder.with_name("resumed"))
-    assert {name: score[name] for name in ("decisions", "signals", "kept", "verified")} == {
+    assert {
+        name: score[name] for name in ("decisions", "signals", "kept", "verified", "complete")
+    } == {
+        "complete": 1.0,
         "decisions": 1.0,
         "signals": 1.0,
         "kept": 1.0,

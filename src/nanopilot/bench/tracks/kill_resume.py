@@ -19,9 +19,10 @@ import numpy as np
 
 from nanopilot.bench.track import Bar
 from nanopilot.core.errors import NanopilotError, StoreError
-from nanopilot.core.events import Decision, Outcome
+from nanopilot.core.events import Audit, Decision, Outcome
 from nanopilot.io.run_folder import RunFolder
 from nanopilot.io.verify import verify
+from nanopilot.workflows.launch import finished
 
 #: Of the runs: small enough for twenty of them, large enough for several refits.
 _SETTINGS = {"reward": "loop-area", "budget": "0.05"}
@@ -43,6 +44,7 @@ class Case:
     visible: Visible
     acknowledged: tuple[str, ...]
     truth: Mapping[str, object]
+    measurements: int
     keep: Scratch
 
 
@@ -70,6 +72,7 @@ class KillResume:
         Bar(what="signals equal an uninterrupted run's", metric="signals", bar=1.0),
         Bar(what="nothing acknowledged is lost", metric="kept", bar=1.0),
         Bar(what="the finished run verifies", metric="verified", bar=1.0),
+        Bar(what="at most one step is measured twice", metric="extra", bar=1.0, better="lower"),
     )
 
     @property
@@ -91,10 +94,20 @@ class KillResume:
             shutil.rmtree(killed, ignore_errors=True)
         else:
             raise StoreError(f"`seed` {seed}: the run ended before it could be killed, 8 times.")
-        return Case(Visible(killed), _acknowledged(killed), contents(whole), keep)
+        return Case(
+            Visible(killed), _acknowledged(killed), contents(whole), _measurements(whole), keep
+        )
 
     def score(self, case: Case, answer: Path) -> Mapping[str, float]:
-        """Compare the folder a method left with the uninterrupted run."""
+        """Compare the folder a method left with the uninterrupted run.
+
+        Returns
+        -------
+        mapping
+            ``complete``: 1 if the run came to its end. ``decisions``, ``signals``: 1 if equal to the uninterrupted run's. ``kept``: 1 if
+            every outcome acknowledged before the kill is there. ``verified``: 1 if no row or
+            chunk was altered. ``extra``: measurements made beyond the uninterrupted run's.
+        """
         try:
             found = contents(answer)
             return {
@@ -102,6 +115,8 @@ class KillResume:
                 "signals": float(_equal_signals(found["signals"], case.truth["signals"])),
                 "kept": float(set(case.acknowledged) <= set(_acknowledged(answer))),
                 "verified": float(verify(answer).ok),
+                "complete": float(_complete(answer)),
+                "extra": float(_measurements(answer, case.visible.folder) - case.measurements),
             }
         except NanopilotError:  # no run, or one that cannot be read
             return {"decisions": 0.0, "signals": 0.0, "kept": 0.0, "verified": 0.0}
@@ -151,8 +166,13 @@ def _kill(command: tuple[str, ...], folder: Path, after: float) -> bool:
     except subprocess.TimeoutExpired:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        return True
+        return not _complete(folder)
     return False
+
+
+def _complete(folder: Path) -> bool:
+    with RunFolder.open(folder) as run:
+        return finished(run)
 
 
 def _acknowledged(folder: Path) -> tuple[str, ...]:
@@ -161,6 +181,17 @@ def _acknowledged(folder: Path) -> tuple[str, ...]:
         return tuple(
             event.model_dump_json() for event in run.journal.events() if isinstance(event, Outcome)
         )
+
+
+def _measurements(folder: Path, killed: Path | None = None) -> int:
+    """Return how often the instrument measured for a run, its killed forerunner included."""
+    with RunFolder.open(folder) as run:
+        record, events = run.record, list(run.journal.events())
+    count = sum(isinstance(event, Audit) and event.verdict == "allowed" for event in events)
+    if killed is None:
+        return count
+    with RunFolder.open(killed) as before:
+        return count if before.record == record else count + _measurements(killed)
 
 
 def contents(folder: Path) -> dict[str, object]:
