@@ -116,11 +116,12 @@ class RunFolder:
     @classmethod
     def _made(cls, path: Path, record: RunRecord, durability: Durability) -> Self:
         text = record.model_dump_json(indent=2).encode()
-        write_atomic(path / RECORD, text, durability)
         signals = SignalStore.make(path / SIGNALS, durability)
         journal = Journal.create(path / JOURNAL, durability)
         try:
             journal.append(_opening(text))
+            # Last: a folder with a record has all the rest, and can be resumed.
+            write_atomic(path / RECORD, text, durability)
             if durability == "power":
                 sync_folder(path)
                 sync_folder(path.parent)

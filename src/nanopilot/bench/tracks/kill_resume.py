@@ -104,9 +104,10 @@ class KillResume:
         Returns
         -------
         mapping
-            ``complete``: 1 if the run came to its end. ``decisions``, ``signals``: 1 if equal to the uninterrupted run's. ``kept``: 1 if
-            every outcome acknowledged before the kill is there. ``verified``: 1 if no row or
-            chunk was altered. ``extra``: measurements made beyond the uninterrupted run's.
+            ``complete``: 1 if the run came to its end. ``decisions``, ``signals``: 1 if equal to
+            the uninterrupted run's. ``kept``: 1 if every outcome acknowledged before the kill is
+            there. ``verified``: 1 if no row or chunk was altered. ``extra``: measurements made
+            beyond the uninterrupted run's.
         """
         try:
             found = contents(answer)
