@@ -22,6 +22,7 @@ class _Steps:
     def __init__(self, show: Callable[[int, int | None, str], None]) -> None:
         self._show = show
         self._total: int | None = None
+        self._done = 0
         self._best: float | None = None
 
     def __call__(self, event: Event) -> None:
@@ -35,9 +36,10 @@ class _Steps:
             if event.reward is not None:
                 self._best = max(event.reward, -float("inf") if self._best is None else self._best)
             best = "" if self._best is None else f"highest reward {self._best:.3g}"
-            self._show(event.step + 1, self._total, best)
+            self._done = event.step + 1
+            self._show(self._done, self._total, best)
         elif isinstance(event, Note) and event.topic == "finished":
-            self._show(-1, self._total, "finished")
+            self._show(self._done, self._total, "finished")
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def bar() -> Iterator[Callable[[int, int | None, str], None]]:
         task = progress.add_task("", total=None)
 
         def show(done: int, total: int | None, text: str) -> None:
-            progress.update(task, completed=max(done, 0), total=total, description=text)
+            progress.update(task, completed=done, total=total, description=text)
 
         yield show
 
@@ -86,7 +88,7 @@ def lines() -> Callable[[int, int | None, str], None]:
         if time.monotonic() - last > _PATIENCE:
             last = time.monotonic()
             of = "" if total is None else f" of {total}"
-            sys.stderr.write(f"{max(done, 0)}{of} {text}\n")
+            sys.stderr.write(f"{done}{of} {text}\n")
             sys.stderr.flush()
 
     return show
