@@ -17,8 +17,9 @@ from nanopilot.core.signals import Signal
 class LoopFeatures:
     """Reads the numbers off hysteresis loops, spikes taken out first.
 
-    The waveform has to be one cycle: from the largest bias down to the smallest and back
-    up, beginning anywhere. The loop is closed from its last point to its first.
+    The waveform has to be a cycle: from the largest bias down to the smallest and back up,
+    beginning anywhere. The loop is closed from its last point to its first. Of several equal
+    cycles the last one counts: the first ones still bring the sample into its loop.
 
     ``loop_area``
         Area of the closed polygon, in units of the response times V (shoelace formula).
@@ -73,7 +74,7 @@ class LoopFeatures:
         """
         if "bias" not in loops.dims:
             raise SignalError(f"`dims` is {loops.dims}; hysteresis loops need `bias`.")
-        loops = loops.transpose(..., "bias")
+        loops = last_cycle(loops.transpose(..., "bias"))
         values = loops.to_numpy().astype(float)
         cycle = Cycle.of(loops["bias"].to_numpy())
         smooth = cyclic_median(values, self.median_width)
@@ -85,6 +86,21 @@ class LoopFeatures:
         if values.ndim == 1:
             return {name: float(feature) for name, feature in features.items()}
         return dict(features)
+
+
+def last_cycle(loops: Signal) -> Signal:
+    """Return the last of several equal bias cycles; loops of one cycle as they are.
+
+    Parameters
+    ----------
+    loops : Signal
+        Dims (..., bias).
+    """
+    bias = loops["bias"].to_numpy()
+    for points in range(3, len(bias) // 2 + 1):
+        if len(bias) % points == 0 and np.allclose(bias.reshape(-1, points), bias[:points]):
+            return loops.isel(bias=slice(-points, None))
+    return loops
 
 
 @dataclass(frozen=True, slots=True, eq=False)
