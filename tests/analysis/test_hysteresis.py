@@ -138,7 +138,8 @@ def test_loop_with_a_gap_has_no_features() -> None:
 
 
 @pytest.mark.parametrize(
-    "bias", [np.linspace(1, 2, 16), np.array([0, 1, 0, -1, 0, 2, 0, -2.0]), np.array([0.0, 1.0, -1.0])]
+    "bias",
+    [np.linspace(1, 2, 16), np.array([0, 1, 0, -1, 0, 2, 0, -2.0]), np.array([0.0, 1.0, -1.0])],
 )
 def test_bias_that_is_no_cycle_is_refused(bias: np.ndarray) -> None:
     axis = {"bias": Axis(bias, "V", "bias")}
