@@ -30,7 +30,7 @@ class Window:
         each axis, at least 3.
     """
 
-    pixels: int = 7
+    pixels: int = 9
     metres: float | None = None
 
     def shape(self, image: Signal) -> tuple[int, int]:
@@ -118,7 +118,7 @@ class PatchPCA:
         Which views.
     """
 
-    window: int = 7
+    window: int = 9
     window_metres: float | None = None
     components: int = 16
     views: tuple[View, ...] = ("value",)
@@ -151,7 +151,7 @@ class PatchPCA:
         """Tell which sites have NaN in their patch, row by row, shape (sites,)."""
         missing = ~np.isfinite(pixels_of(image))
         shape = Window(self.window, self.window_metres).shape(image)
-        return sample_patches(missing.astype(float), shape).any(axis=1)
+        return np.asarray(sample_patches(missing.astype(float), shape).any(axis=1))
 
 
 def principal_components(rows: FloatArray, count: int, sound: BoolArray) -> FloatArray:

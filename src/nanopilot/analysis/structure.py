@@ -27,7 +27,7 @@ class StructureFeatures:
         As in `PatchPCA`.
     """
 
-    window: int = 7
+    window: int = 9
     window_metres: float | None = None
     components: int = 16
     views: tuple[View, ...] = ("value",)
@@ -69,4 +69,4 @@ class StructureFeatures:
 
 def _standard(columns: FloatArray) -> FloatArray:
     spread = columns.std(axis=0)
-    return (columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return np.asarray((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0))

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from nanopilot.core.history import FloatArray
-from nanopilot.models.kernels import GroupedPoints, matern52, scaled_distances
+from nanopilot.models.kernels import GroupedPoints, covariance_between
+from nanopilot.models.threads import one_thread
+
+#: Points predicted at a time: their covariance with 500 measured ones fits the cache.
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class Hyperparameters:
     Parameters
     ----------
     length_scales : tuple of float
-        One per feature group, in units of the features.
+        One per feature, in units of the feature.
     noise_ratio : float
         Variance of the noise over the variance of the signal.
     """
@@ -29,7 +34,7 @@ class Hyperparameters:
 
     @property
     def scales(self) -> FloatArray:
-        """The length scales, shape (groups,)."""
+        """The length scales, shape (features,)."""
         return np.array(self.length_scales)
 
 
@@ -63,21 +68,37 @@ class GaussianProcess:
     targets: FloatArray
     hyperparameters: Hyperparameters
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one measurement about the true value."""
+        with one_thread():
+            state = WhitenedTargets.of(self._factor(), self.targets)
+        return float(np.sqrt(state.amplitude * self.hyperparameters.noise_ratio))
+
     def predict(self, points: GroupedPoints) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the value, without noise, each shape (m,).
 
         The uncertainty of the constant mean is part of the standard deviation (Rasmussen
         and Williams 2006, eq. 2.42).
         """
-        factor = self._factor()
-        cross = matern52(scaled_distances(points, self.points, self.hyperparameters.scales))
-        whitened = solve_triangular(factor, cross.T, lower=True, check_finite=False)
-        state = WhitenedTargets.of(factor, self.targets)
-        return state.predict(
-            state.values @ whitened,
-            state.ones @ whitened,
-            np.einsum("ij,ij->j", whitened, whitened),
-        )
+        with one_thread():
+            factor = self._factor()
+            state = WhitenedTargets.of(factor, self.targets)
+            blocks = [
+                self._predict(points.take(slice(start, start + _BLOCK)), factor, state)
+                for start in range(0, len(points), _BLOCK)
+            ]
+        mean, std = np.concatenate(blocks, axis=1)
+        return mean, std
+
+    def _predict(
+        self, points: GroupedPoints, factor: FloatArray, state: WhitenedTargets
+    ) -> tuple[FloatArray, FloatArray]:
+        cross = covariance_between(points, self.points, self.hyperparameters.scales)
+        # The transpose is what LAPACK calls columns first: solved where it stands.
+        whitened = dtrsm(1.0, factor, cross.T, lower=1, overwrite_b=1)
+        explained = np.einsum("ij,ij->j", whitened, whitened)
+        return state.predict(state.values @ whitened, state.ones @ whitened, explained)
 
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """Return what each target is predicted to be from all others, each shape (n,).
@@ -86,7 +107,8 @@ class GaussianProcess:
         Closed form: Rasmussen and Williams 2006, eq. 5.12, with the precision matrix
         projected so that the constant mean is found anew without the target (Dubrule 1983).
         """
-        precision = _inverse(self._factor())
+        with one_thread():
+            precision = _inverse(self._factor())
         sums = precision.sum(axis=1)
         precision -= np.outer(sums, sums) / sums.sum()
         spread = np.diag(precision)
@@ -95,8 +117,8 @@ class GaussianProcess:
         return self.targets - residuals / spread, np.sqrt(amplitude / spread)
 
     def _factor(self) -> FloatArray:
-        squared = scaled_distances(self.points, self.points, self.hyperparameters.scales)
-        return cholesky(matern52(squared), self.hyperparameters.noise_ratio)
+        own = covariance_between(self.points, self.points, self.hyperparameters.scales)
+        return cholesky(own, self.hyperparameters.noise_ratio)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

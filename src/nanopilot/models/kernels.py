@@ -1,4 +1,4 @@
-"""The covariance of a Gaussian process: Matern-5/2 with one length scale per feature group."""
+"""The covariance of a Gaussian process: Matern-5/2 over features with length scales."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanopilot.core.errors import OutOfRange
-from nanopilot.core.history import FloatArray
+from nanopilot.core.history import FloatArray, IntArray
 
-_ROOT_5 = np.sqrt(5.0)
+_ROOT_5 = float(np.sqrt(5.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,58 +18,84 @@ class GroupedPoints:
 
     Parameters
     ----------
-    blocks : tuple of numpy.ndarray
-        One array of shape (points, features of the group) per group.
-    names : tuple of str
-        Of the groups.
+    values : numpy.ndarray
+        Shape (points, features), finite.
+    groups : tuple of str
+        Group of every feature.
     """
 
-    blocks: tuple[FloatArray, ...]
-    names: tuple[str, ...]
+    values: FloatArray
+    groups: tuple[str, ...]
 
     @classmethod
     def split(cls, values: FloatArray, groups: tuple[str, ...]) -> GroupedPoints:
-        """Split columns, shape (points, features), by the group each one belongs to."""
+        """Make points of a table of features after a look at its numbers.
+
+        Raises
+        ------
+        OutOfRange
+            A value is NaN or infinite, or the groups do not fit the columns.
+        """
+        if values.ndim != 2 or values.shape[1] != len(groups) or not groups:
+            raise OutOfRange(f"`values` has shape {values.shape}; {len(groups)} groups are given.")
         if not np.isfinite(values).all():
             raise OutOfRange("`values` holds NaN or infinity; a Gaussian process needs numbers.")
-        names = tuple(dict.fromkeys(groups))
-        member = np.array(groups)
-        blocks = tuple(np.ascontiguousarray(values[:, member == name]) for name in names)
-        return cls(blocks, names)
+        return cls(np.ascontiguousarray(values, dtype=float), groups)
 
     def __len__(self) -> int:
-        return len(self.blocks[0])
+        return len(self.values)
 
-    def take(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> GroupedPoints:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The groups, each once, in order of appearance."""
+        return tuple(dict.fromkeys(self.groups))
+
+    @property
+    def group_of(self) -> IntArray:
+        """Number of the group of every feature, shape (features,)."""
+        names = self.names
+        return np.array([names.index(group) for group in self.groups], dtype=np.int64)
+
+    def take(self, rows: IntArray | slice) -> GroupedPoints:
         """Return some of the points."""
-        return GroupedPoints(tuple(block[rows] for block in self.blocks), self.names)
+        return GroupedPoints(self.values[rows], self.groups)
 
 
-def squared_distances(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return squared Euclidean distances, shape (n, m), of rows of shape (n, d) and (m, d)."""
-    cross = left @ right.T
+def squared_distances(
+    left: FloatArray, right: FloatArray, out: FloatArray | None = None
+) -> FloatArray:
+    """Return squared Euclidean distances, shape (n, m), of rows of shape (n, d) and (m, d).
+
+    As |a|² + |b|² - 2 ab, one matrix product: rounding leaves about 1e-16 |a|² between equal
+    points, which no covariance notices.
+    """
+    cross: FloatArray = np.matmul(left, right.T, out=out)
     cross *= -2.0
     cross += np.einsum("ij,ij->i", left, left)[:, None]
     cross += np.einsum("ij,ij->i", right, right)
-    return np.maximum(cross, 0.0, out=cross)
+    np.maximum(cross, 0.0, out=cross)
+    return cross
 
 
-def scaled_distances(
+def covariance_between(
     left: GroupedPoints, right: GroupedPoints, length_scales: FloatArray
 ) -> FloatArray:
-    """Return the squared distances with every group divided by its length scale, shape (n, m)."""
-    return squared_distances(_scaled(left, length_scales), _scaled(right, length_scales))
+    """Return the covariance of amplitude 1 of all pairs of points, shape (n, m).
 
-
-def _scaled(points: GroupedPoints, length_scales: FloatArray) -> FloatArray:
-    return np.hstack([block / scale for block, scale in zip(points.blocks, length_scales, strict=True)])
+    Parameters
+    ----------
+    left, right : GroupedPoints
+        n and m points.
+    length_scales : numpy.ndarray
+        One per feature, shape (features,).
+    """
+    return matern52(squared_distances(left.values / length_scales, right.values / length_scales))
 
 
 def matern52(squared: FloatArray) -> FloatArray:
-    """Return the Matern covariance of smoothness 5/2 at squared scaled distances r².
+    """Turn squared scaled distances r² into the Matern covariance of smoothness 5/2, in place.
 
-    (1 + √5 r + 5/3 r²) exp(-√5 r): Rasmussen and Williams 2006, eq. 4.17. `squared` is
-    used up: it is working space afterwards.
+    (1 + √5 r + 5/3 r²) exp(-√5 r): Rasmussen and Williams 2006, eq. 4.17.
     """
     root = np.sqrt(squared)
     root *= _ROOT_5
@@ -82,18 +108,29 @@ def matern52(squared: FloatArray) -> FloatArray:
     return squared
 
 
-def matern52_slope(squared: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the covariance and the negative of twice its derivative with respect to r².
+def matern52_slope(squared: FloatArray, room: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the covariance, and what its derivatives by length scales share.
 
-    With ρ = √5 r the second is 5/3 (1 + ρ) exp(-ρ), so that the derivative with respect
-    to the logarithm of a length scale is slope · (r² of that group); `squared` is kept.
+    With ρ = √5 r the second is 5/3 (1 + ρ) exp(-ρ): times the squared distance along one
+    feature, in units of its length scale, it is the derivative of the covariance by the
+    logarithm of that length scale.
+
+    Parameters
+    ----------
+    squared : numpy.ndarray
+        Squared scaled distances, shape (n, n); becomes the covariance.
+    room : numpy.ndarray
+        Working space, shape (2, n, n); the first half becomes the slope.
     """
-    root = np.sqrt(squared)
+    root, decay = room
+    np.sqrt(squared, out=root)
     root *= _ROOT_5
-    decay = np.exp(-root)
+    np.negative(root, out=decay)
+    np.exp(decay, out=decay)
     root += 1.0
-    slope = root * decay
-    slope *= 5.0 / 3.0
-    root += (5.0 / 3.0) * squared
+    squared *= 5.0 / 3.0
+    squared += root
+    squared *= decay
     root *= decay
-    return root, slope
+    root *= 5.0 / 3.0
+    return squared, root

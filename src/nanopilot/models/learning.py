@@ -8,25 +8,35 @@ import numpy as np
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-from nanopilot.core.history import FloatArray
+from nanopilot.core.history import FloatArray, IntArray
 from nanopilot.models.gaussian_process import Hyperparameters, cholesky
 from nanopilot.models.kernels import GroupedPoints, matern52_slope, squared_distances
 from nanopilot.models.threads import one_thread
+
+#: Noise variance over signal variance: less would make the covariance singular, more is
+#: the same as no signal.
+_NOISE_RATIOS = 1e-4, 1e2
+#: Iterations that tell which start leads to the highest maximum, and those that reach it.
+_SCOUTING, _SEARCHING = 10, 60
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
     """What is believed of the hyperparameters before any data: log-normal each.
 
-    Distances between points of d standardised features grow as √d, and so does the length
-    scale that is expected (Hvarfner et al. 2024, arXiv:2402.02229).
+    A feature's length scale is that of its group times a factor of its own, so that features
+    of a group share what they can and differ where the data say so. Distances between points
+    of d standardised features grow as √d, and so does the length scale that is expected
+    (Hvarfner et al. 2024, arXiv:2402.02229).
 
     Parameters
     ----------
     length_scale : float
-        Median of a length scale over √d.
+        Median of a group's length scale over √d.
     length_spread : float
         Standard deviation of its logarithm.
+    feature_spread : float
+        Standard deviation of the logarithm of a feature's own factor.
     noise_ratio : float
         Median of noise variance over signal variance.
     noise_spread : float
@@ -35,15 +45,79 @@ class Prior:
 
     length_scale: float = 1.5
     length_spread: float = 1.0
+    feature_spread: float = 0.7
     noise_ratio: float = 0.2
     noise_spread: float = 1.5
 
-    def moments(self, points: GroupedPoints) -> tuple[FloatArray, FloatArray]:
-        """Return mean and standard deviation of the logarithms, each shape (groups + 1,)."""
-        widths = np.array([block.shape[1] for block in points.blocks])
-        means = np.append(np.log(self.length_scale * np.sqrt(widths)), np.log(self.noise_ratio))
-        spreads = np.append(np.full(len(widths), self.length_spread), self.noise_spread)
-        return means, spreads
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Space:
+    """The space that is searched: hyperparameters as standard normal numbers.
+
+    Each number is the logarithm of a group's length scale, of a feature's own factor or of
+    the noise ratio, less its mean and over its standard deviation under the prior: steps in
+    every direction are then alike, and the prior is a sphere.
+
+    Parameters
+    ----------
+    group_of : numpy.ndarray of int
+        Group of every feature, shape (features,).
+    means, spreads : numpy.ndarray
+        Shape (groups + features + 1,).
+    """
+
+    group_of: IntArray
+    means: FloatArray
+    spreads: FloatArray
+
+    @classmethod
+    def of(cls, points: GroupedPoints, prior: Prior) -> Space:
+        """Set up the space for points with these features."""
+        group_of = points.group_of
+        widths = np.bincount(group_of)
+        own = np.zeros(len(group_of))
+        medians = np.log(prior.length_scale * np.sqrt(widths))
+        means = np.concatenate([medians, own, np.log([prior.noise_ratio])])
+        spreads = np.concatenate(
+            [
+                np.full(len(widths), prior.length_spread),
+                own + prior.feature_spread,
+                [prior.noise_spread],
+            ]
+        )
+        return cls(group_of, means, spreads)
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return len(self.means) - 1 - len(self.group_of)
+
+    @property
+    def starts(self) -> list[FloatArray]:
+        """Where the search begins: the median, and each group fast while the others are slow."""
+        median = np.zeros(len(self.means))
+        if self.groups == 1:
+            return [median]
+        sides = np.ones((self.groups, self.groups)) - 2.0 * np.eye(self.groups)
+        return [median, *(np.append(side, median[self.groups :]) for side in sides)]
+
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """How far the search may go."""
+        noise = (np.log(_NOISE_RATIOS) - self.means[-1]) / self.spreads[-1]
+        return [(-4.0, 4.0)] * (len(self.means) - 1) + [(float(noise[0]), float(noise[1]))]
+
+    def hyperparameters(self, place: FloatArray) -> Hyperparameters:
+        """Return the hyperparameters at one place, shape (groups + features + 1,)."""
+        logs = self.means + self.spreads * place
+        scales = np.exp(logs[: self.groups][self.group_of] + logs[self.groups : -1])
+        return Hyperparameters(tuple(scales.tolist()), float(np.exp(logs[-1])))
+
+    def pull(self, features: FloatArray, noise: float) -> FloatArray:
+        """Turn derivatives by the logarithms per feature and of the noise into ones by place."""
+        by_group = np.bincount(self.group_of, features, self.groups)
+        pull: FloatArray = np.concatenate([by_group, features, [noise]])
+        return self.spreads * pull
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,51 +129,49 @@ class Objective:
 
     Parameters
     ----------
-    distances : tuple of numpy.ndarray
-        Squared distances within every group, shape (n, n) each.
+    values : numpy.ndarray
+        Features of the n points, shape (n, features).
     targets : numpy.ndarray
         Standardised, shape (n,).
-    means, spreads : numpy.ndarray
-        Of the prior, shape (groups + 1,).
+    space : Space
+        What is searched.
+    room : numpy.ndarray
+        Working space, shape (3, n, n): asking the system for it anew takes longer than the
+        arithmetic.
     """
 
-    distances: tuple[FloatArray, ...]
+    values: FloatArray
     targets: FloatArray
-    means: FloatArray
-    spreads: FloatArray
+    space: Space
+    room: FloatArray
 
-    def __call__(self, logs: FloatArray) -> tuple[float, FloatArray]:
+    def __call__(self, place: FloatArray) -> tuple[float, FloatArray]:
         """Return value and gradient (Rasmussen and Williams 2006, eqs. 5.8 and 5.9).
 
         Parameters
         ----------
-        logs : numpy.ndarray
-            Logarithms of the length scales and of the noise ratio, shape (groups + 1,).
+        place : numpy.ndarray
+            In the space that is searched, shape (groups + features + 1,).
         """
-        count = len(self.targets)
-        shrink = np.exp(-2.0 * logs[:-1])
-        squared = shrink[0] * self.distances[0]
-        for factor, distance in zip(shrink[1:], self.distances[1:], strict=True):
-            squared += factor * distance
-        covariance, slope = matern52_slope(squared)
-        noise = float(np.exp(logs[-1]))
-        factor = cholesky(covariance, noise)
+        found = self.space.hyperparameters(place)
+        scaled = self.values / found.scales
+        squared = squared_distances(scaled, scaled, out=self.room[0])
+        covariance, slope = matern52_slope(squared, self.room[1:])
+        factor = cholesky(covariance, found.noise_ratio)
         value = float(np.log(np.diag(factor)).sum())
         inverse = np.asarray(dpotri(factor, lower=1, overwrite_c=1)[0]).T
         trace = float(np.trace(inverse))
         weights, amplitude = self._weights(inverse)
-        value += 0.5 * count * np.log(amplitude)
-        # One triangle of the inverse counts twice; the slope times a distance is 0 on the diagonal.
+        value += 0.5 * len(weights) * np.log(amplitude) + 0.5 * float(place @ place)
+        noise = 0.5 * found.noise_ratio * (trace - float(weights @ weights) / amplitude)
+        # One triangle of the inverse counts twice; distances are 0 on the diagonal.
         inverse *= 2.0
-        inverse -= np.outer(weights, weights / amplitude)
+        inverse -= np.outer(weights, weights / amplitude, out=self.room[2])
         inverse *= slope
-        pull = [
-            0.5 * scale * float(np.vdot(inverse, distance))
-            for scale, distance in zip(shrink, self.distances, strict=True)
-        ]
-        pull.append(0.5 * noise * (trace - float(weights @ weights) / amplitude))
-        offset = (logs - self.means) / self.spreads
-        return value + 0.5 * float(offset @ offset), np.array(pull) + offset / self.spreads
+        # The sum over pairs of W_ij (x_i - x_j)², one feature at a time, without the pairs.
+        edges = inverse.sum(axis=0) + inverse.sum(axis=1)
+        pairs = edges @ scaled**2 - 2.0 * np.einsum("nd,nd->d", scaled, inverse @ scaled)
+        return value, self.space.pull(0.5 * pairs, noise) + place
 
     def _weights(self, upper: FloatArray) -> tuple[FloatArray, float]:
         """Return inverse covariance times residuals, and the amplitude they imply."""
@@ -139,38 +211,26 @@ def learn(
     >>> found.noise_ratio < 1e-3
     True
     """
-    means, spreads = (prior or Prior()).moments(points)
-    if len(targets) < 3:
-        return _unpacked(means)
-    scale = float(targets.std()) or 1.0
+    space = Space.of(points, prior or Prior())
+    count = len(targets)
+    if count < 3:
+        return space.hyperparameters(np.zeros(len(space.means)))
+    standard = (targets - targets.mean()) / (float(targets.std()) or 1.0)
+    objective = Objective(points.values, standard, space, np.empty((3, count, count)))
     with one_thread():
-        distances = tuple(squared_distances(block, block) for block in points.blocks)
-        objective = Objective(distances, (targets - targets.mean()) / scale, means, spreads)
-        bounds = np.stack([means - 4.0 * spreads, means + 4.0 * spreads], axis=1)
-        bounds[-1] = np.log(1e-4), np.log(1e2)
-        found = [_descend(objective, start, bounds) for start in _starts(means, spreads)]
-    return _unpacked(min(found, key=lambda end: end[0])[1])
+        scouts = [_descend(objective, start, _SCOUTING) for start in space.starts]
+        best = min(scouts, key=lambda end: end[0])
+        return space.hyperparameters(_descend(objective, best[1], _SEARCHING)[1])
 
 
-def _starts(means: FloatArray, spreads: FloatArray) -> list[FloatArray]:
-    groups = len(means) - 1
-    if groups == 1:
-        return [means]
-    # One spread up or down: within what the prior believes, yet a different explanation.
-    sides = np.append(np.ones(groups), 0.0) - 2.0 * np.eye(groups, groups + 1)
-    return [means, *(means + sides * spreads)]
-
-
-def _descend(
-    objective: Objective, start: FloatArray, bounds: FloatArray
-) -> tuple[float, FloatArray]:
-    options = {"maxiter": 50, "ftol": 1e-6, "gtol": 1e-2}
+def _descend(objective: Objective, start: FloatArray, iterations: int) -> tuple[float, FloatArray]:
     end = minimize(
-        objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        objective,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=objective.space.bounds,
+        # A hundredth of a unit of log probability decides nothing.
+        options={"maxiter": iterations, "ftol": 1e-5, "gtol": 1e-2},
     )
     return float(end.fun), np.asarray(end.x, dtype=float)
-
-
-def _unpacked(logs: FloatArray) -> Hyperparameters:
-    values = np.exp(logs).tolist()
-    return Hyperparameters(tuple(values[:-1]), values[-1])

@@ -10,8 +10,8 @@ from scipy.linalg.blas import dtrsm
 
 from nanopilot.core.features import FeatureTable
 from nanopilot.core.history import FloatArray, IntArray
-from nanopilot.models.gaussian_process import Hyperparameters, WhitenedTargets, cholesky
-from nanopilot.models.kernels import GroupedPoints, matern52, scaled_distances
+from nanopilot.models.gaussian_process import WhitenedTargets, cholesky
+from nanopilot.models.kernels import GroupedPoints, covariance_between
 from nanopilot.models.learning import learn
 from nanopilot.models.threads import one_thread
 
@@ -41,7 +41,7 @@ class RefitSchedule:
 
     def next(self, count: int) -> int:
         """Return the number at which the refit after that at `count` takes place."""
-        return count + max(1, round(self.growth * count + 0.5))
+        return count + max(1, round(self.growth * count))
 
 
 class OnlineGaussianProcess:
@@ -78,9 +78,14 @@ class OnlineGaussianProcess:
 
     @property
     def settings(self) -> Mapping[str, float]:
-        """Length scale of every group, noise and amplitude (standard deviation) by name."""
-        scales = zip(self._points.names, self._hyperparameters.length_scales, strict=True)
-        return {f"length_scale_{name}": scale for name, scale in scales} | {
+        """Typical length scale of every group, noise and amplitude (standard deviations)."""
+        logs = np.log(self._hyperparameters.scales)
+        of_group = self._points.group_of
+        scales = {
+            f"length_scale_{name}": float(np.exp(logs[of_group == number].mean()))
+            for number, name in enumerate(self._points.names)
+        }
+        return scales | {
             "noise": self.noise,
             "amplitude": float(np.sqrt(self._white.amplitude)),
         }
@@ -130,7 +135,7 @@ class OnlineGaussianProcess:
 
         def shared(sites: IntArray) -> FloatArray:
             with one_thread():
-                prior = matern52(scaled_distances(self._points, self._points.take(sites), scales))
+                prior = covariance_between(self._points, self._points.take(sites), scales)
                 prior -= cross.T @ cross[:, sites]
                 prior += np.outer(unknown_mean, ones[sites])
             prior *= amplitude
@@ -141,7 +146,7 @@ class OnlineGaussianProcess:
     def _condition(self, count: int) -> None:
         """Work out everything for the first measurements under new hyperparameters."""
         sites = self._sites[:count]
-        room = self._schedule.next(count)
+        room = max(self._schedule.first, self._schedule.next(count))
         self._cross = np.empty((room, len(self._points)))
         self._white = WhitenedTargets(np.zeros(0), np.zeros(0))
         self._sums = np.zeros((3, len(self._points)))
@@ -149,9 +154,7 @@ class OnlineGaussianProcess:
             return
         measured = self._points.take(sites)
         cross = self._cross[:count]
-        cross[...] = matern52(
-            scaled_distances(measured, self._points, self._hyperparameters.scales)
-        )
+        cross[...] = covariance_between(measured, self._points, self._hyperparameters.scales)
         factor = cholesky(cross[:, sites], self._hyperparameters.noise_ratio)
         # In place: seen column first, the rows of `cross` are solved for from the right.
         dtrsm(1.0, factor, cross.T, side=1, lower=1, trans_a=1, overwrite_b=1)
@@ -165,7 +168,7 @@ class OnlineGaussianProcess:
         site = self._sites[number : number + 1]
         above = self._cross[:number]
         new = self._points.take(site)
-        row = matern52(scaled_distances(new, self._points, self._hyperparameters.scales))[0]
+        row = covariance_between(new, self._points, self._hyperparameters.scales)[0]
         left = above[:, site[0]].copy()
         pivot = float(np.sqrt(1.0 + self._hyperparameters.noise_ratio - left @ left))
         row -= left @ above

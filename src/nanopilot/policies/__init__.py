@@ -1,7 +1,14 @@
 """Decisions: rewards, utilities, surrogates, stop rules; history in, action out."""
 
 from nanopilot.policies.candidates import Candidates
-from nanopilot.policies.explain import Explained, Score, compare, cross_validate, explain
+from nanopilot.policies.explain import (
+    Explained,
+    Score,
+    compare,
+    cross_validate,
+    explain,
+    leave_one_out,
+)
 from nanopilot.policies.maximise import MaximiseUtility
 from nanopilot.policies.policy import Policy
 from nanopilot.policies.rewards import Direction, Reward
@@ -45,4 +52,5 @@ __all__ = [
     "compare",
     "cross_validate",
     "explain",
+    "leave_one_out",
 ]

@@ -41,11 +41,11 @@ class Candidates:
 
     features: FeatureTable
     positions: FloatArray
-    available: BoolArray = field(default=None)  # type: ignore[assignment]
+    available: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def __post_init__(self) -> None:
         sites = len(self.features)
-        if self.available is None:
+        if not self.available.size:
             object.__setattr__(self, "available", np.ones(sites, dtype=bool))
         if self.positions.shape != (sites, 2):
             raise SignalError(

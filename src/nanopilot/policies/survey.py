@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from nanopilot.core.history import Action, History
 from nanopilot.policies.candidates import Candidates
@@ -38,6 +39,6 @@ class Survey:
         rng = np.random.default_rng([seed, len(history)])
         if self.kind == "random" or not len(history):
             return candidates.action(int(rng.choice(left)), "survey")
-        gaps = candidates.positions[left, None] - candidates.positions[history.measured]
-        nearest = np.einsum("lmk,lmk->lm", gaps, gaps).min(axis=1)
+        measured = KDTree(candidates.positions[history.measured])
+        nearest, _ = measured.query(candidates.positions[left])
         return candidates.action(int(left[np.argmax(nearest)]), "survey")

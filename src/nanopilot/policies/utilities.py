@@ -164,9 +164,11 @@ def expected_improvement(mean: FloatArray, std: FloatArray, best: float) -> Floa
     best : float
         What is to be exceeded.
     """
-    std = np.maximum(std, np.finfo(float).tiny)
-    z = (mean - best) / std
+    gain = mean - best
+    # Beyond 1,000 standard deviations nothing changes but the risk of overflow.
+    z = np.clip(gain / np.maximum(std, 1e-150), -1e3, 1e3)
     density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
     low = np.minimum(z, 0.0)
     tail = density * (1.0 + low * np.sqrt(np.pi / 2) * erfcx(-low / np.sqrt(2)))
-    return std * np.maximum(np.where(z < -1.0, tail, density + z * ndtr(z)), 0.0)
+    improvement = std * np.maximum(np.where(z < -1.0, tail, density + z * ndtr(z)), 0.0)
+    return np.where(z > 30.0, gain, improvement)

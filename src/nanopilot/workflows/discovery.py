@@ -63,7 +63,7 @@ class DiscoverSettings(Value):
     seed: int = Field(default=0, ge=0)
     survey: int = Field(default=20, ge=3)
     channel: str = ""
-    window: int = Field(default=7, ge=3)
+    window: int = Field(default=9, ge=3)
     until_converged: bool = False
     shuffled: bool = False
     max_seconds: Duration | None = Field(default=None, gt=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
@@ -27,7 +28,8 @@ class Reward(Protocol):
         """Return the reward, or None where the features give no usable answer."""
 
 
-def finite(features: Mapping[str, float], name: str) -> float | None:
+def finite(features: Mapping[str, float | None], name: str) -> float | None:
     """Return one feature, or None when it is missing, NaN or infinite."""
-    value = features.get(name, float("nan"))
-    return float(value) if abs(value) < float("inf") else None
+    value = features.get(name)
+    # A feature that came through JSON is None where it was NaN.
+    return float(value) if value is not None and math.isfinite(value) else None

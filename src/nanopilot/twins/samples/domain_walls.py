@@ -20,7 +20,7 @@ _POINTS, _HIGHEST_BIAS = 64, 8.5
 #: Softness of the switching in V, and the response of a saturated site in a.u.
 _SOFTNESS, _RESPONSE = 0.4, 2e-4
 #: Bias that switches a site without walls (V), decades that pinning can add, and the
-#: pressure, in units of the barrier between the two states, that adds half of them.
+#: pressure, in Landau units, that adds half of them.
 _FREE_BIAS, _DECADES, _HALF_PRESSURE = 0.7, 1.0, 0.05
 
 
@@ -102,7 +102,7 @@ class DomainWalls:
         decades = decades + self.scatter * noise.standard_normal(decades.shape)
         loops = loop(bias.values, 10.0**decades)
         loops += self.loop_noise * _RESPONSE * noise.standard_normal(loops.shape)
-        hit = noise.random(loops.shape) < self.spikes
+        hit = np.asarray(noise.random(loops.shape) < self.spikes)
         loops[hit] += 100.0 * _RESPONSE * noise.uniform(-1.0, 1.0, int(hit.sum()))
         about = {"quantity": "piezoresponse", "units": "a.u."}
         metadata = {"sample": "domain-walls", "seed": self.seed}
@@ -132,8 +132,9 @@ class DomainWalls:
         """Relax a random start; shape (sites + 2 margins,) * 2, in units of the spontaneous one."""
         rng = np.random.default_rng([self.seed, 0])
         shape = (self.sites + 2 * _MARGIN,) * 2
-        state = gaussian_filter(rng.standard_normal(shape), self._pixels(self.domain_size))
-        state /= state.std()
+        start = gaussian_filter(rng.standard_normal(shape), self._pixels(self.domain_size))
+        # Outside of ±1 the cubic term would ask for a shorter step than the walls do.
+        state: FloatArray = np.clip(start / start.std(), -1.0, 1.0)
         # Pinning centres are about as wide as a wall: finer ones average out over it.
         held = gaussian_filter(rng.standard_normal(shape), 1.3 * self._pixels(self.wall_width))
         held *= self.pinning / held.std()
@@ -148,7 +149,7 @@ class DomainWalls:
     def _log_coercive_bias(self, state: FloatArray) -> FloatArray:
         pressure = wall_pressure(state, self._pixels(self.wall_width))
         felt = self._inner(gaussian_filter(pressure, self._pixels(self.tip_reach)))
-        return np.log10(_FREE_BIAS) + _DECADES * felt / (felt + _HALF_PRESSURE)
+        return np.asarray(np.log10(_FREE_BIAS) + _DECADES * felt / (felt + _HALF_PRESSURE))
 
 
 def bias_cycle() -> FloatArray:
@@ -192,4 +193,4 @@ def wall_pressure(polarisation: FloatArray, width: float) -> FloatArray:
     bend = np.abs(pxx * py**2 - 2.0 * px * py * pyx + pyy * px**2)
     # |κ| |∇P|² is bend / |∇P|, which tends to 0 where there is no wall.
     slope = np.hypot(px, py)
-    return width**2 * bend / np.maximum(slope, 1e-9)
+    return np.asarray(width**2 * bend / np.maximum(slope, 1e-9))
