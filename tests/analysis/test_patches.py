@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from nanopilot.analysis import PatchPCA, StructureFeatures
 from nanopilot.analysis.patches import (
@@ -156,6 +157,16 @@ def test_table_speaks_of_structure_and_of_position() -> None:
         ratio * np.linalg.norm(places[3] - places[99])
     )
     np.testing.assert_allclose(table.values[:, 4:].mean(axis=0), 0, atol=1e-12)
+
+
+def test_number_of_threads_does_not_show_in_the_features() -> None:
+    picture = image(bumpy(shape=(85, 85)))
+
+    def found(threads: int) -> FloatArray:
+        with threadpool_limits(threads):
+            return StructureFeatures()(picture).values
+
+    np.testing.assert_array_equal(found(1), found(2))
 
 
 def test_axes_may_come_in_any_order() -> None:

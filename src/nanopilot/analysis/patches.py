@@ -12,6 +12,7 @@ from nanopilot.core.errors import OutOfRange, SignalError
 from nanopilot.core.features import FeatureTable
 from nanopilot.core.history import FloatArray
 from nanopilot.core.signals import Signal
+from nanopilot.models.threads import one_thread
 
 View = Literal["value", "magnitude"]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -175,13 +176,13 @@ def principal_components(rows: FloatArray, count: int, sound: BoolArray) -> Floa
         Shape (n, min(count, d)).
     """
     learned = rows[sound] if sound.any() else rows
-    centred = rows - learned.mean(axis=0)
-    scatter = np.cov(learned, rowvar=False, bias=True).reshape(rows.shape[1], -1)
-    _, vectors = np.linalg.eigh(scatter)
-    vectors = vectors[:, ::-1][:, :count]
-    strongest = np.argmax(np.abs(vectors), axis=0)
-    signs = np.sign(vectors[strongest, np.arange(vectors.shape[1])])
-    return np.asarray(centred @ (vectors * signs))
+    with one_thread():
+        scatter = np.cov(learned, rowvar=False, bias=True).reshape(rows.shape[1], -1)
+        _, vectors = np.linalg.eigh(scatter)
+        vectors = vectors[:, ::-1][:, :count]
+        strongest = np.argmax(np.abs(vectors), axis=0)
+        signs = np.sign(vectors[strongest, np.arange(vectors.shape[1])])
+        return np.asarray((rows - learned.mean(axis=0)) @ (vectors * signs))
 
 
 def pixels_of(image: Signal) -> FloatArray:
