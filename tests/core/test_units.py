@@ -37,6 +37,12 @@ def test_what_is_no_length_is_refused_by_name(text: str) -> None:
         ("nN", 1e-9, "N"),
         ("percent", 0.01, "1"),
         ("a.u.", 1.0, "a.u."),
+        ("a. u.", 1.0, "a.u."),
+        ("arb. units", 1.0, "a.u."),
+        ("Arb.U.", 1.0, "a.u."),
+        ("arbitrary", 1.0, "a.u."),
+        ("AU", 1.0, "a.u."),
+        ("Degrees", 0.017453292519943295, "rad"),
     ],
 )
 def test_units_of_files_turn_into_si(unit: str, factor: float, name: str) -> None:

@@ -273,3 +273,12 @@ def test_resumed_run_is_held_to_the_limits_it_was_given(tmp_path: Path) -> None:
 def test_run_on_an_instrument_without_a_name_asks_for_it(whole: Path) -> None:
     with RunFolder.open(whole) as run, pytest.raises(InvalidRequest, match="`scope`"):
         reconnect(run.record.instrument)
+
+
+def test_reward_carries_the_unit_the_response_was_recorded_in(tmp_path: Path) -> None:
+    metres = film()
+    metres.attrs["units"] = "m"
+    launch("discover", scope_of(metres), ASKED, tmp_path / "run")
+    with RunFolder.open(tmp_path / "run") as run:
+        (summary,) = [e.data for e in run.journal.events() if getattr(e, "topic", "") == "summary"]
+    assert summary["unit"] == "log10(m V)"

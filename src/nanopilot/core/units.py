@@ -24,11 +24,17 @@ SI_UNITS = frozenset(
 )
 
 #: Spellings met in files that pint would take for something else or not at all.
-_ALIASES = {"°": "degree", "Å": "angstrom", "Ohm": "ohm", "%": "percent"}
+_ALIASES = {
+    "°": "degree", "Degrees": "degree", "Deg": "degree", "Å": "angstrom", "Ohm": "ohm",
+    "%": "percent",
+}  # fmt: skip
 
 
 #: Derived units by the name a microscopist would use, where base units would do as well.
 _PREFERRED = ("eV", "Hz", "V", "F", "ohm", "N", "W", "Pa", "C", "m/V", "N/m", "A/V")
+
+#: Nobody records in astronomical units, which is what pint makes of "au".
+_ARBITRARY = re.compile(r"a\.? ?u\.?|arb(\.|itrary)?[ .]*(u\.?|units?)?", re.IGNORECASE)
 
 #: To pint a pixel is that of a style sheet, 1/96 inch.
 _NOT_LENGTHS = frozenset(("px", "pixel", "pixels", "dot", "point", "pt"))
@@ -116,6 +122,8 @@ def to_si(unit: str) -> tuple[float, str]:
     unit = unit.strip()
     if unit in SI_UNITS:
         return 1.0, unit
+    if _ARBITRARY.fullmatch(unit):
+        return 1.0, "a.u."
     quantity, twice = _quantity(1.0, unit), _quantity(2.0, unit)
     if quantity is None or twice is None or unit in _NOT_LENGTHS:
         raise UnitError(f"{unit!r} is not a unit nanopilot knows; use one such as nm, V or Hz.")

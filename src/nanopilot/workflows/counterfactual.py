@@ -126,7 +126,7 @@ def _replay(
         run=run,
         policy=plan.settings.policy,
         reward=plan.settings.reward,
-        unit=plan.reward.unit,
+        unit=plan.unit,
         steps=len(recorded),
         same=same,
         unknown=len(unknown),

@@ -95,10 +95,11 @@ def carry_out(engine: Engine, settings: DiscoverSettings) -> None:
 def conclude(engine: Engine, plan: Discovery, structure: Signal, history: History) -> None:
     """Keep the maps and the summary of a run whose last measurement has been made."""
     reward, seed = plan.reward, plan.settings.seed
-    found = maps(structure, plan.surrogate, history, reward.unit)
+    found = maps(structure, plan.surrogate, history, plan.unit)
     references = engine.run.signals.put("map", found)
     candidates = int(plan.candidates.left.size)
     facts = summarise(history, plan.candidates.features, reward, candidates, seed)
+    facts["unit"] = plan.unit
     facts |= books(list(engine.run.journal.events()))
     if np.isfinite(history.rewards).sum() >= 2:
         facts |= model_facts(plan.surrogate.fit(history))

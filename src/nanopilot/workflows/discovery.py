@@ -26,6 +26,7 @@ from nanopilot.policies import (
     Survey,
     Utility,
 )
+from nanopilot.policies.rewards import unit_of
 
 
 class DiscoverSettings(Value):
@@ -91,6 +92,7 @@ class Discovery:
     surrogate: GPSurrogate
     policy: MaximiseUtility
     stop: StopRule
+    unit: str
 
 
 def make_reward(settings: DiscoverSettings) -> Reward:
@@ -127,7 +129,8 @@ def plan_discovery(structure: Signal, settings: DiscoverSettings) -> Discovery:
     rules: tuple[StopRule, ...] = (MeasuredEnough(sites),)
     if settings.until_converged:
         rules = (*rules, Converged(candidates, surrogate, direction=reward.direction))
-    return Discovery(settings, reward, candidates, surrogate, policy, FirstOf(rules))
+    unit = unit_of(reward, structure.attrs["units"])
+    return Discovery(settings, reward, candidates, surrogate, policy, FirstOf(rules), unit)
 
 
 def shuffled(features: FeatureTable, seed: int) -> FeatureTable:

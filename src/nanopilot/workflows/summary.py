@@ -48,7 +48,6 @@ def summarise(
     last = learning[-1] if learning else {}
     return {
         "reward": reward.name,
-        "unit": reward.unit,
         "direction": reward.direction,
         "candidates": candidates,
         "measured": len(history),

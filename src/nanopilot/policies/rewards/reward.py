@@ -18,7 +18,7 @@ class Reward(Protocol):
 
     @property
     def unit(self) -> str:
-        """Unit of its values."""
+        """Unit of its values; "a.u." in it stands for the unit of the response."""
 
     @property
     def direction(self) -> Direction:
@@ -26,6 +26,18 @@ class Reward(Protocol):
 
     def __call__(self, features: Mapping[str, float]) -> float | None:
         """Return the reward, or None where the features give no usable answer."""
+
+
+def unit_of(reward: Reward, response: str) -> str:
+    """Return the unit of a reward where the response was recorded in a unit of its own.
+
+    Examples
+    --------
+    >>> from nanopilot.policies.rewards.loop_area import LoopArea
+    >>> unit_of(LoopArea(), "m")
+    'log10(m V)'
+    """
+    return reward.unit.replace("a.u.", response)
 
 
 def finite(features: Mapping[str, float | None], name: str) -> float | None:
