@@ -177,6 +177,23 @@ def test_runs_are_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert (found["id"], found["state"], found["steps"]) == ("run", "finished", 25)
 
 
+def test_runs_are_listed_newest_first_and_none_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, "runs")
+    assert (code, out) == (0, "")
+    assert "no runs yet" in err
+    for seed in (0, 1):
+        call(capsys, "run", "discover", "--seed", seed, "--budget", "0.002", "--no-report")
+    _, out, _ = call(capsys, "runs", "--json")
+    begun = [run["created"] for run in json.loads(out)]
+    assert begun == sorted(begun, reverse=True)
+    code, _, err = call(capsys, "runs", "--root", tmp_path / "elsewhere")
+    assert code == 2
+    assert "elsewhere" in err
+
+
 def test_verify_says_which_run_was_altered(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

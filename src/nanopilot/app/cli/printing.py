@@ -69,7 +69,7 @@ def print_runs(found: Sequence[RunSummary], *, as_json: bool) -> None:
     for run in found:
         best = "" if run.best is None else f"{run.best:.4g}"
         table.add_row(
-            run.id, run.workflow, run.state, str(run.steps), best, str(run.seed), run.created
+            run.id, run.workflow, run.state, str(run.steps), best, str(run.seed), run.created[:19]
         )
     _console().print(table)
 

@@ -24,7 +24,9 @@ def runs(root: Root = None, as_json: AsJson = False) -> None:
     from nanopilot.app.session import runs_root
     from nanopilot.io.catalogue import list_runs
 
-    print_runs(list_runs(root or runs_root()), as_json=as_json)
+    # The default folder comes with the first run; one that is named should be there.
+    found = list_runs(root or runs_root()) if root or runs_root().exists() else []
+    print_runs(sorted(found, key=lambda run: run.created, reverse=True), as_json=as_json)
 
 
 def show(
