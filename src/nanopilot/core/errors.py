@@ -54,10 +54,6 @@ class Tampered(NanopilotError, ValueError):
     """A journal row or a chunk of signals is not what was written."""
 
 
-class ReplayMismatch(NanopilotError, RuntimeError):
-    """A resumed run would decide differently from what its journal says."""
-
-
 class MissingExtra(NanopilotError, ImportError):
     """An optional package is needed and not installed."""
 

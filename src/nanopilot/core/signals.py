@@ -7,7 +7,7 @@ Several channels of one measurement are an `xarray.Dataset` of such arrays. What
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,13 +137,3 @@ def positions(signal: Signal) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the (x, y) of every pixel in metres, shape (rows * columns, 2), row by row."""
     y, x = np.meshgrid(signal["y"].to_numpy(), signal["x"].to_numpy(), indexing="ij")
     return np.stack([x.ravel(), y.ravel()], axis=-1)
-
-
-def same_axes(signals: Sequence[Signal]) -> bool:
-    """Tell whether all signals share dims and coordinates, so that they form one set."""
-    first = signals[0]
-    return all(
-        signal.dims == first.dims
-        and all(np.array_equal(signal[dim], first[dim]) for dim in first.dims)
-        for signal in signals[1:]
-    )
