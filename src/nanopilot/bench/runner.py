@@ -51,11 +51,6 @@ class Result(Value):
     seconds: float
     machine: Machine
 
-    @property
-    def ok(self) -> bool:
-        """Whether every line was reached."""
-        return all(line.ok for line in self.acceptance)
-
 
 def parse_seeds(text: str) -> range:
     """Return the seeds of ``"A:B"`` (B not included) or of a single number.

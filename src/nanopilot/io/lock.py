@@ -31,7 +31,6 @@ class WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._file: IO[str] | None = path.open("a+", encoding="utf-8")
         deadline = time.monotonic() + _PATIENCE
         while not _try_lock(self._file, exclusive=True):

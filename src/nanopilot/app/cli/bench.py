@@ -32,7 +32,7 @@ def run(
         list[str] | None, typer.Option(help="Only this method; may be given again.")
     ] = None,
 ) -> None:
-    """Run a track on seeds; exit code 1 if a line of acceptance is not reached."""
+    """Run a track on seeds; what was and was not reached is in what it prints."""
     from nanopilot.app.cli.printing import print_result, track_progress
     from nanopilot.bench.runner import parse_seeds, run_track
     from nanopilot.core import registry
