@@ -24,8 +24,7 @@ def main() -> None:
         for name in CHOSEN:
             picture = Image.open(run / "figures" / f"{name}.png").convert("RGB")
             picture.thumbnail((WIDTH, WIDTH))
-            colours = picture.quantize(128, dither=Image.Dither.NONE)
-            colours.save(target / f"{name}.png", optimize=True)
+            picture.save(target / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
