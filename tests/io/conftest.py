@@ -19,7 +19,7 @@ from nanopilot.core.events import Decision, Event, Intent, Outcome, SignalRef
 from nanopilot.core.history import Action
 from nanopilot.core.limits import Spent
 from nanopilot.core.signals import Axis, SignalSet, make_signal
-from nanopilot.io import RunRecord
+from nanopilot.io import RunRecord, SignalStore
 
 
 @dataclass(frozen=True)
@@ -164,3 +164,8 @@ def kill(process: subprocess.Popen[str]) -> str:
     """Kill a process as a power cut would, and return what it had said."""
     process.send_signal(signal.SIGKILL)
     return process.communicate()[0]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SignalStore:
+    return SignalStore.make(tmp_path / "signals.zarr", "process")

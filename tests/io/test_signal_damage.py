@@ -16,36 +16,10 @@ from hypothesis import strategies as st
 
 from nanopilot.core.errors import DiskFull, StoreError, Tampered
 from nanopilot.core.events import SignalRef
-from nanopilot.core.signals import Axis, SignalSet, make_signal
+from nanopilot.core.signals import SignalSet, make_signal
 from nanopilot.io import SignalStore
 from tests.io.conftest import spectrum
-
-NUMBERS = ["u1", "i2", "<u4", ">i4", "f2", "f4", ">f8", "c8", "c16", "?"]
-BIAS = xr.Variable("bias", np.array([0.0, 1.0]), {"units": "V", "quantity": "bias"})
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SignalStore:
-    return SignalStore.make(tmp_path / "signals.zarr", "process")
-
-
-def reopened(store: SignalStore) -> SignalStore:
-    return SignalStore(store.path)
-
-
-def axis(size: int) -> Axis:
-    return Axis(np.arange(float(size)), "m", "position")
-
-
-def image(seed: int = 0) -> SignalSet:
-    rng = np.random.default_rng(seed)
-    axes = {"y": axis(4), "x": axis(5)}
-    height = make_signal(rng.normal(size=(4, 5)), axes, quantity="height", units="m")
-    phase = make_signal(
-        rng.normal(size=(4, 5)).astype("f4"), axes, quantity="phase", units="rad",
-        metadata={"direction": "retrace"},
-    )  # fmt: skip
-    return xr.Dataset({"height": height, "phase": phase}, attrs={"scan": json.dumps({"n": 1})})
+from tests.io.kept import axis, image, reopened
 
 
 def other_units(signals: SignalSet) -> None:

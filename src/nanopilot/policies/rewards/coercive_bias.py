@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nanopilot.policies.rewards.reward import Direction, finite
+from nanopilot.policies.rewards.reward import FeatureReward
 
 
 @dataclass(frozen=True, slots=True)
-class CoerciveBias:
+class CoerciveBias(FeatureReward):
     """Half the distance between the two zero crossings of the loop, in volts.
 
     Parameters
@@ -24,10 +23,6 @@ class CoerciveBias:
     3.5
     """
 
-    direction: Direction = "maximise"
     name: ClassVar[str] = "coercive-bias"
     unit: ClassVar[str] = "V"
-
-    def __call__(self, features: Mapping[str, float]) -> float | None:
-        """Return the coercive bias in volts, or None where it is not defined."""
-        return finite(features, "coercive_bias")
+    feature: ClassVar[str] = "coercive_bias"

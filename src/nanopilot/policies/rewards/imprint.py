@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nanopilot.policies.rewards.reward import Direction, finite
+from nanopilot.policies.rewards.reward import FeatureReward
 
 
 @dataclass(frozen=True, slots=True)
-class Imprint:
-    """Mean of the two zero crossings of the loop, in volts.
+class Imprint(FeatureReward):
+    """Mean of the two zero crossings of the loop, in volts, with its sign.
 
     Parameters
     ----------
@@ -24,10 +23,6 @@ class Imprint:
     -0.5
     """
 
-    direction: Direction = "maximise"
     name: ClassVar[str] = "imprint"
     unit: ClassVar[str] = "V"
-
-    def __call__(self, features: Mapping[str, float]) -> float | None:
-        """Return the imprint in volts, with its sign, or None where it is not defined."""
-        return finite(features, "imprint")
+    feature: ClassVar[str] = "imprint"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
 
 Direction = Literal["maximise", "minimise"]
 
@@ -26,6 +27,26 @@ class Reward(Protocol):
 
     def __call__(self, features: Mapping[str, float]) -> float | None:
         """Return the reward, or None where the features give no usable answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureReward:
+    """A reward that is one feature of the measurement, as it is.
+
+    Parameters
+    ----------
+    direction : {"maximise", "minimise"}
+        Which end is looked for.
+    """
+
+    direction: Direction = "maximise"
+    name: ClassVar[str]
+    unit: ClassVar[str]
+    feature: ClassVar[str]
+
+    def __call__(self, features: Mapping[str, float]) -> float | None:
+        """Return the feature, or None where it is not defined."""
+        return finite(features, self.feature)
 
 
 def unit_of(reward: Reward, response: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nanopilot.policies.rewards.reward import Direction, finite
+from nanopilot.policies.rewards.reward import FeatureReward
 
 
 @dataclass(frozen=True, slots=True)
-class Saturation:
+class Saturation(FeatureReward):
     """Half the difference between the responses at the two ends of the sweep, in a.u.
 
     Parameters
@@ -24,10 +23,6 @@ class Saturation:
     0.0003
     """
 
-    direction: Direction = "maximise"
     name: ClassVar[str] = "saturation"
     unit: ClassVar[str] = "a.u."
-
-    def __call__(self, features: Mapping[str, float]) -> float | None:
-        """Return the saturation response in arbitrary units, or None where it is not defined."""
-        return finite(features, "saturation")
+    feature: ClassVar[str] = "saturation"
