@@ -36,13 +36,13 @@ def test_scan_on_the_recorded_grid_is_the_recording() -> None:
     scope = replayed()
     frame = scope.capability(Scanner).start(whole(scope, (6, 8))).result()["piezoresponse"]
     np.testing.assert_array_equal(frame, film().isel(bias=0))
-    assert metadata(frame)["interpolated_fraction"] == 0.0
+    assert metadata(frame)["details"]["interpolated_fraction"] == 0.0
 
 
 def test_scan_between_pixels_says_that_it_is_interpolated() -> None:
     scope = replayed()
     frame = scope.capability(Scanner).start(whole(scope, (11, 15))).result()["piezoresponse"]
-    assert metadata(frame)["interpolated_fraction"] == pytest.approx(1 - 48 / 165)
+    assert metadata(frame)["details"]["interpolated_fraction"] == pytest.approx(1 - 48 / 165)
     recorded = film().isel(bias=0).to_numpy()
     np.testing.assert_allclose(frame[1, 0], recorded[:2, 0].mean())
 

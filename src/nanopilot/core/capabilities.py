@@ -1,52 +1,44 @@
-"""Capability protocols: what an instrument may be able to do, each asked for by type."""
+"""Capability protocols: what an instrument may be able to do, each asked for by type.
+
+An instrument measures (`Scanner`, `PointSpectroscopy`, `Camera`, `BiasWriter`) and is adjusted
+(`nanopilot.core.adjustables`). Every capability is optional, and one that is missing raises
+`Unsupported`: nothing silently passes, nothing invents a value.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from nanopilot.core.clock import Clock
-from nanopilot.core.limits import Area, Estimate, Sweep, Violation
-from nanopilot.core.requests import ScanRequest, SpectrumRequest
+from nanopilot.core.description import InstrumentDescription, SpectrumMode
+from nanopilot.core.limits import Estimate, Violation
+from nanopilot.core.parameters import State
+from nanopilot.core.requests import (
+    CameraRequest,
+    Request,
+    ScanRequest,
+    SpectrumRequest,
+    WriteRequest,
+)
 from nanopilot.core.signals import SignalSet
-from nanopilot.core.values import Value
+
+__all__ = [
+    "MEASURING",
+    "Acquisition",
+    "BiasWriter",
+    "Camera",
+    "Instrument",
+    "InstrumentDescription",
+    "Measuring",
+    "PointSpectroscopy",
+    "Restorable",
+    "Scanner",
+    "SpectrumMode",
+]
 
 CapabilityT = TypeVar("CapabilityT")
-
-
-class InstrumentDescription(Value):
-    """What a client, a console and a language model see of an instrument.
-
-    Parameters
-    ----------
-    name, kind : str
-        Which one it is, and what: ``"replay"``, ``"twin"``, ``"instrument"``.
-    capabilities : tuple of str
-        Names of the capability protocols it has.
-    area : Area
-        Where it can measure.
-    scan_channels, spectrum_channels : tuple of str
-        Detectors of frames and of spectra.
-    directions : tuple of str
-        Scan directions it records.
-    grid : (int, int)
-        Rows and columns of its natural pixel grid over `area`.
-    sweep : Sweep, optional
-        Bias of its own spectra.
-    state : dict
-        Further read-only facts, such as what is known to be wrong with a recording.
-    """
-
-    name: str
-    kind: str
-    capabilities: tuple[str, ...]
-    area: Area
-    scan_channels: tuple[str, ...] = ()
-    spectrum_channels: tuple[str, ...] = ()
-    directions: tuple[str, ...] = ("trace",)
-    grid: tuple[int, int] = (1, 1)
-    sweep: Sweep | None = None
-    state: dict[str, str | float | int | bool] = {}
+RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
 
 
 class Acquisition(Protocol):
@@ -57,45 +49,64 @@ class Acquisition(Protocol):
         """Fraction done, 0 to 1."""
 
     def __iter__(self) -> Iterator[SignalSet]:
-        """Yield blocks of lines (or spectra) as they are measured."""
+        """Yield blocks of lines (or spectra, or patterns) as they are measured.
+
+        Raises
+        ------
+        LinkLost
+            The line went down; what came before stays in `result`.
+        """
 
     def abort(self) -> None:
-        """Stop measuring; what has been measured stays available."""
+        """Stop measuring; what has been measured stays available. Any thread may call it."""
 
     def result(self) -> SignalSet:
         """Wait for the end and return what was measured, NaN where it was not."""
 
 
-class Scanner(Protocol):
-    """Records frames."""
+class Measuring(Protocol[RequestT_contra]):
+    """What all capabilities that measure have in common."""
 
-    def validate(self, request: ScanRequest) -> list[Violation]:
-        """List every reason why the request cannot be carried out."""
+    def validate(self, request: RequestT_contra) -> list[Violation]:
+        """List every reason why the request cannot be carried out; moves nothing."""
 
-    def estimate(self, request: ScanRequest) -> Estimate:
-        """Return what the request will cost."""
+    def estimate(self, request: RequestT_contra) -> Estimate:
+        """Return what the request will cost; moves nothing."""
 
-    def start(self, request: ScanRequest) -> Acquisition:
+    def start(self, request: RequestT_contra) -> Acquisition:
         """Begin to measure."""
 
     def stop(self) -> None:
-        """Drop the scan in progress; any thread may call it, any time."""
+        """Drop the measurement in progress; any thread may call it, any time."""
 
 
-class PointSpectroscopy(Protocol):
-    """Records spectra at chosen places."""
+class Scanner(Measuring[ScanRequest], Protocol):
+    """Records frames: every detector asked for at once, trace and retrace, dims (y, x)."""
 
-    def validate(self, request: SpectrumRequest) -> list[Violation]:
-        """List every reason why the request cannot be carried out."""
 
-    def estimate(self, request: SpectrumRequest) -> Estimate:
-        """Return what the request will cost."""
+class PointSpectroscopy(Measuring[SpectrumRequest], Protocol):
+    """Records spectra at a place, or on a grid of places.
 
-    def start(self, request: SpectrumRequest) -> Acquisition:
-        """Begin to measure."""
+    Dims (bias,) or (energy,); a force curve has (time,) with the coordinate ``z``. On a grid
+    (y, x) come first.
+    """
 
-    def stop(self) -> None:
-        """Drop the spectrum in progress; any thread may call it, any time."""
+
+class Camera(Measuring[CameraRequest], Protocol):
+    """Records diffraction patterns, dims (ky, kx), or images, dims (y, x); frames first."""
+
+
+class BiasWriter(Measuring[WriteRequest], Protocol):
+    """Writes with the tip under bias; returns what was applied where and when, dims (point,)."""
+
+
+#: By name: the capabilities that measure, and what they are asked with.
+MEASURING: dict[str, tuple[type[Measuring[Any]], type[Request]]] = {
+    "Scanner": (Scanner, ScanRequest),
+    "PointSpectroscopy": (PointSpectroscopy, SpectrumRequest),
+    "Camera": (Camera, CameraRequest),
+    "BiasWriter": (BiasWriter, WriteRequest),
+}
 
 
 class Restorable(Protocol):
@@ -121,6 +132,9 @@ class Instrument(Protocol):
 
     def describe(self) -> InstrumentDescription:
         """Return what it is, has and can do."""
+
+    def state(self) -> State:
+        """Read every parameter from the instrument; say when."""
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
         """Return the instrument's part that has this capability.

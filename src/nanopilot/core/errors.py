@@ -26,6 +26,30 @@ class Unsupported(NanopilotError, NotImplementedError):
     """The instrument does not have this capability, channel or mode."""
 
 
+class Interlocked(NanopilotError, RuntimeError):
+    """The instrument's state forbids it, or is not known well enough to allow it."""
+
+
+class NotInCommand(NanopilotError, PermissionError):
+    """Somebody else holds the instrument, the lease has run out, or the role forbids it."""
+
+
+class Stopped(NanopilotError, RuntimeError):
+    """The emergency stop is in force; somebody has to release it first."""
+
+
+class NotReached(NanopilotError, RuntimeError):
+    """A value was set, and the instrument read back another one."""
+
+
+class DeviceError(NanopilotError, RuntimeError):
+    """The controller reported an error, or answered what it should not."""
+
+
+class LinkLost(NanopilotError, ConnectionError):
+    """The line to the instrument is down; what it did since is unknown until it is read back."""
+
+
 class InvalidRequest(NanopilotError, ValueError):
     """Settings from outside (file, wire, command line) do not form a valid request."""
 

@@ -69,14 +69,36 @@ class Note(Value):
 
 
 class Audit(Value):
-    """A verdict of the guard."""
+    """A verdict of the guard, or what it did on its own account.
+
+    Parameters
+    ----------
+    verdict : str
+        ``allowed`` or ``refused``; ``rehearsed``: would have been allowed, nothing was sent;
+        ``unverified``: carried out, and the read-back was another value; ``stopped``: the
+        emergency stop; ``secured``: the watchdog made the instrument safe; ``command``: a
+        lease was given, renewed by another holder, released or ran out.
+    capability : str
+        Which part of the instrument.
+    request : dict
+        What was asked for.
+    reasons : tuple of str
+        Why.
+    time : float
+        Seconds on the instrument's clock.
+    by : str
+        Who asked.
+    """
 
     kind: Literal["audit"] = "audit"
-    verdict: Literal["allowed", "refused"]
+    verdict: Literal[
+        "allowed", "refused", "rehearsed", "unverified", "stopped", "secured", "command"
+    ]
     capability: str
     request: dict[str, Any]
     reasons: tuple[str, ...] = ()
     time: float = 0.0
+    by: str = ""
 
 
 Event = Plan | Decision | Intent | Outcome | Note | Audit

@@ -49,24 +49,72 @@ class Limits(Value):
     area : Area, optional
         Where the tip or beam may go.
     bias : Range, optional
-        Voltages that may be applied.
+        Voltages that may be applied: at rest, in a sweep, or in a pulse.
     dwell_time : Range, optional
         Seconds per pixel.
     max_pixels : int, optional
         Pixels of one frame.
+    parameters : dict of str to Range
+        By parameter key, such as ``{"Stage.x": ...}``; beside what the instrument accepts.
+    rates : dict of str to float
+        By parameter key: largest change per second.
+    excursions : dict of str to float
+        By parameter key: how far from its value at the beginning of a run.
     """
 
     area: Area | None = None
     bias: Range | None = None
     dwell_time: Range | None = None
     max_pixels: int | None = Field(default=None, ge=1)
+    parameters: dict[str, Range] = {}
+    rates: dict[str, float] = {}
+    excursions: dict[str, float] = {}
+
+
+class PlaceBudget(Value):
+    """What every place of the sample may be given in all; None: unlimited.
+
+    Parameters
+    ----------
+    cell : float
+        Edge of the squares the sample is divided into, in metres.
+    dose : float, optional
+        Electrons per square metre.
+    bias_seconds : float, optional
+        Seconds under bias.
+    """
+
+    cell: Length = Field(default=10e-9, gt=0)
+    dose: float | None = Field(default=None, ge=0)
+    bias_seconds: Duration | None = Field(default=None, ge=0)
 
 
 class Budget(Value):
-    """What one run may spend in all; None: unlimited."""
+    """What one run may spend in all; None: unlimited.
+
+    Parameters
+    ----------
+    spectra, frames : int, optional
+        How many.
+    seconds : float, optional
+        On the instrument's clock.
+    electrons : float, optional
+        Onto the sample.
+    bias_seconds : float, optional
+        Seconds under bias.
+    wear : float, optional
+        Metres the tip travels in contact.
+    place : PlaceBudget, optional
+        What each place may be given.
+    """
 
     spectra: int | None = Field(default=None, ge=0)
+    frames: int | None = Field(default=None, ge=0)
     seconds: Duration | None = Field(default=None, ge=0)
+    electrons: float | None = Field(default=None, ge=0)
+    bias_seconds: Duration | None = Field(default=None, ge=0)
+    wear: Length | None = Field(default=None, ge=0)
+    place: PlaceBudget | None = None
 
 
 class Spent(Value):
@@ -75,6 +123,9 @@ class Spent(Value):
     spectra: int = 0
     frames: int = 0
     seconds: float = 0.0
+    electrons: float = 0.0
+    bias_seconds: float = 0.0
+    wear: float = 0.0
 
     def plus(self, estimate: Estimate) -> Spent:
         """Return the sum with one more request."""
@@ -82,17 +133,36 @@ class Spent(Value):
             spectra=self.spectra + estimate.spectra,
             frames=self.frames + estimate.frames,
             seconds=self.seconds + estimate.seconds,
+            electrons=self.electrons + estimate.electrons,
+            bias_seconds=self.bias_seconds + estimate.bias_seconds,
+            wear=self.wear + estimate.wear,
         )
 
 
 class Estimate(Value):
-    """What a request will cost, told before it is carried out."""
+    """What a request will cost, told before it is carried out.
+
+    Parameters
+    ----------
+    seconds : float
+        On the instrument's clock.
+    spectra, frames, bytes : int
+        How much will be measured.
+    electrons : float
+        Onto the sample, in all.
+    bias_seconds : float
+        Seconds under bias.
+    wear : float
+        Metres the tip travels in contact.
+    """
 
     seconds: float
     spectra: int = 0
     frames: int = 0
     bytes: int = 0
+    electrons: float = 0.0
     bias_seconds: float = 0.0
+    wear: float = 0.0
 
 
 class Violation(Value):
@@ -100,7 +170,7 @@ class Violation(Value):
 
     parameter: str
     message: str
-    kind: Literal["limit", "budget", "unsupported"] = "limit"
+    kind: Literal["limit", "budget", "unsupported", "interlock", "command", "stopped"] = "limit"
 
     @classmethod
     def unsupported(cls, parameter: str, asked: str) -> Self:

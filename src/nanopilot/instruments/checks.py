@@ -5,19 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from nanopilot.core.capabilities import InstrumentDescription
+from nanopilot.core.geometry import corners
 from nanopilot.core.history import FloatArray
 from nanopilot.core.limits import Area, Budget, Estimate, Limits, Range, Spent, Violation
 from nanopilot.core.requests import Request, ScanRequest, SpectrumRequest
-
-
-def corners(request: ScanRequest) -> FloatArray:
-    """Return the outermost places a scan visits, (x, y) in metres, shape (n, 2)."""
-    if request.points:
-        return np.array(request.points, dtype=float)
-    half = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.array(request.field_of_view) / 2
-    cos, sin = np.cos(request.rotation), np.sin(request.rotation)
-    turned: FloatArray = half @ np.array([[cos, sin], [-sin, cos]]) + np.array(request.centre)
-    return turned
 
 
 def check_limits(
@@ -26,7 +17,9 @@ def check_limits(
     """List the absolute limits that a request would break."""
     if isinstance(request, ScanRequest):
         return _check_scan(request, limits)
-    return _check_spectrum(request, limits, description)
+    if isinstance(request, SpectrumRequest):
+        return _check_spectrum(request, limits, description)
+    return []
 
 
 def check_budget(estimate: Estimate, spent: Spent, budget: Budget) -> list[Violation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from importlib import resources
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from nanopilot.core.limits import Limits
 from nanopilot.core.requests import from_outside
 from nanopilot.instruments import Guard
 from nanopilot.io.readers import read
+from nanopilot.twins.plain import PlainTwin
 from nanopilot.twins.replay import ReplayTwin
 
 
@@ -94,6 +96,28 @@ def replay(
         raise InvalidRequest(f"`missing` is {missing!r}; it may be 'refuse' or 'keep'.")
     path = find_sample(sample)
     return ReplayTwin(read(path, units=units or {}, missing=missing), VirtualClock())
+
+
+def plain(
+    world: Literal["tip", "beam", "both"] = "both",
+    *,
+    name: str = "plain",
+    real_time: bool = False,
+) -> Instrument:
+    """Return an instrument with every capability and the plainest physics, to try things on.
+
+    Parameters
+    ----------
+    world : {"tip", "beam", "both"}
+        What it is.
+    name : str
+        What it is called.
+    real_time : bool
+        Take the time a real one would take, instead of none.
+    """
+    if world not in ("tip", "beam", "both"):
+        raise InvalidRequest(f"`world` is {world!r}; it may be 'tip', 'beam' or 'both'.")
+    return PlainTwin(VirtualClock(speed=1.0 if real_time else inf), world=world, name=name)
 
 
 def find_sample(sample: str | Path) -> Path:

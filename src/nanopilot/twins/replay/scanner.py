@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from scipy.ndimage import map_coordinates
 
 from nanopilot.core.clock import Clock
+from nanopilot.core.frames import Channel, Circumstances, frame_set
+from nanopilot.core.geometry import path, places, visit_times
 from nanopilot.core.history import FloatArray
 from nanopilot.core.limits import Estimate, Violation
+from nanopilot.core.parameters import State
 from nanopilot.core.requests import ScanRequest
-from nanopilot.core.signals import Axis, Signal, SignalSet, make_signal, metadata
+from nanopilot.core.signals import Signal, SignalSet, metadata
 from nanopilot.twins.replay.acquisition import ReplayAcquisition
 from nanopilot.twins.replay.recording import Recording, pixel_coordinates
 
@@ -24,12 +26,36 @@ _ON_PIXEL = 1e-6
 
 
 class ReplayScanner:
-    """The `Scanner` of a recording."""
+    """The `Scanner` of a recording.
 
-    def __init__(self, recording: Recording, line_rate: float, clock: Clock) -> None:
+    Parameters
+    ----------
+    recording : Recording
+        Holds the frames.
+    clock : Clock
+        Passes the time.
+    name : str
+        Of the instrument.
+    line_rate : float
+        Lines per second, trace and retrace together, unless a request says otherwise.
+    state : callable
+        Tells how the instrument stands.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        clock: Clock,
+        *,
+        name: str,
+        line_rate: float,
+        state: Callable[[], State],
+    ) -> None:
         self._recording = recording
-        self._line_rate = line_rate
         self._clock = clock
+        self._name = name
+        self._line_rate = line_rate
+        self._state = state
         self._running: ReplayAcquisition | None = None
 
     def validate(self, request: ScanRequest) -> list[Violation]:
@@ -51,7 +77,7 @@ class ReplayScanner:
 
     def estimate(self, request: ScanRequest) -> Estimate:
         """Return time and size of the frames."""
-        pixels = len(request.points) or request.shape[0] * request.shape[1]
+        pixels = len(path(request))
         if request.dwell_time is not None:
             seconds = pixels * request.dwell_time
         else:
@@ -65,10 +91,11 @@ class ReplayScanner:
 
     def start(self, request: ScanRequest) -> ReplayAcquisition:
         """Begin to replay; the blocks are lines."""
+        began = self._state()
         dim = "point" if request.points else ("frame" if request.frames > 1 else "y")
         size = len(request.points) or (request.frames if dim == "frame" else request.shape[0])
         self._running = ReplayAcquisition(
-            lambda: self._measure(request),
+            lambda: self._measure(request, began),
             dim=dim,
             blocks=min(size, 64),
             seconds=self.estimate(request).seconds,
@@ -91,68 +118,43 @@ class ReplayScanner:
         for direction in request.directions:
             if direction not in recorded:
                 found.append(("directions", f"`{direction}`; recorded was {', '.join(recorded)}"))
-        if request.order not in ("raster", "serpentine", "points"):
-            found.append(("order", f"`{request.order}`; replayed are raster, serpentine, points"))
         return [Violation.unsupported(parameter, asked) for parameter, asked in found]
 
-    def _measure(self, request: ScanRequest) -> SignalSet:
+    def _measure(self, request: ScanRequest, began: State) -> SignalSet:
         chosen = request.channels or tuple(self._recording.frames)
-        return xr.Dataset(
-            {name: _sample(self._recording.frames[name], request) for name in chosen},
-            attrs={
-                "request": request.model_dump_json(),
-                "time": json.dumps(self._clock.now()),
-            },
-        )
+        seconds = self.estimate(request).seconds / request.frames
+        times = began.time + visit_times(request, seconds)
+        if request.frames > 1:
+            later = seconds * np.arange(request.frames)
+            times = later.reshape(-1, *(1,) * times.ndim) + times
+        channels = {name: _sample(self._recording.frames[name], request) for name in chosen}
+        return frame_set(request, channels, Circumstances(self._name, began, times))
 
 
-def places(request: ScanRequest) -> FloatArray:
-    """Return every place a scan visits on the sample, (x, y) in metres, shape (n, 2)."""
-    if request.points:
-        return np.array(request.points, dtype=float)
-    x, y = _own_axes(request)
-    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) - request.centre
-    cos, sin = np.cos(request.rotation), np.sin(request.rotation)
-    turned: FloatArray = grid @ np.array([[cos, sin], [-sin, cos]]) + np.array(request.centre)
-    return turned
-
-
-def _own_axes(request: ScanRequest) -> tuple[FloatArray, FloatArray]:
-    """Return the axes of the frame as if it were not rotated."""
-    (rows, columns), (width, height) = request.shape, request.field_of_view
-    x = np.linspace(-0.5, 0.5, columns) if columns > 1 else np.zeros(1)
-    y = np.linspace(-0.5, 0.5, rows) if rows > 1 else np.zeros(1)
-    return request.centre[0] + width * x, request.centre[1] + height * y
-
-
-def _sample(recorded: Signal, request: ScanRequest) -> Signal:
-    visited = places(request)
-    pixels = pixel_coordinates(recorded, visited)
+def _sample(recorded: Signal, request: ScanRequest) -> Channel:
+    pixels = pixel_coordinates(recorded, places(request))
     between = np.abs(pixels - np.round(pixels)).max(axis=0) > _ON_PIXEL
     angle = recorded.attrs["units"] == "rad"
     values = (_turn if angle else _bilinear)(recorded.to_numpy().astype(float), pixels, between)
-    facts = metadata(recorded) | {
-        "interpolated_fraction": float(between.mean()),
-        "interpolation": "bilinear",
-        "origin": list(request.centre),
-        "rotation": request.rotation,
-    }
-    labels = {"quantity": recorded.attrs["quantity"], "units": recorded.attrs["units"]}
-    if request.points:
-        signal = xr.DataArray(
-            values,
-            dims=("point",),
-            coords={
-                name: ("point", visited[:, column], {"units": "m", "quantity": "position"})
-                for column, name in enumerate(("x", "y"))
-            },
-            attrs=labels | {key: json.dumps(value) for key, value in facts.items()},
-        )
-        return signal if request.frames == 1 else _repeat(signal, request.frames)
-    x, y = _own_axes(request)
-    axes = {"y": Axis(y, "m", "position"), "x": Axis(x, "m", "position")}
-    signal = make_signal(values.reshape(request.shape), axes, metadata=facts, **labels)
-    return signal if request.frames == 1 else _repeat(signal, request.frames)
+    facts = metadata(recorded)
+    if request.order == "lines":
+        values = np.where(np.isfinite(visit_times(request, 1.0)).ravel(), values, np.nan)
+    shape = (len(request.points),) if request.points else request.shape
+    values = values.reshape(shape)
+    if request.frames > 1:
+        values = np.repeat(values[None], request.frames, axis=0)
+    return Channel(
+        values,
+        quantity=recorded.attrs["quantity"],
+        units=recorded.attrs["units"],
+        direction=facts.pop("direction", "trace"),
+        details=facts
+        | {
+            "interpolated_fraction": float(between.mean()),
+            "interpolation": "bilinear",
+            "bias_replayed": False,
+        },
+    )
 
 
 def _bilinear(image: FloatArray, pixels: FloatArray, between: BoolArray) -> FloatArray:
@@ -169,10 +171,3 @@ def _turn(image: FloatArray, pixels: FloatArray, between: BoolArray) -> FloatArr
     nearest: FloatArray = image[tuple(np.round(pixels).astype(int))]
     turned = np.angle(np.exp(1j * (np.arctan2(sin, cos) - nearest)))
     return nearest + np.where(between, turned, 0.0)
-
-
-def _repeat(signal: Signal, frames: int) -> Signal:
-    number = xr.DataArray(
-        np.arange(frames, dtype=float), dims="frame", attrs={"units": "1", "quantity": "frame"}
-    )
-    return signal.expand_dims(frame=number)

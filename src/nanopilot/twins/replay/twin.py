@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from nanopilot.core.capabilities import (
-    CapabilityT,
-    InstrumentDescription,
-    PointSpectroscopy,
-    Restorable,
-    Scanner,
-)
+from nanopilot.core.adjustables import BiasSource, Positioner
+from nanopilot.core.capabilities import CapabilityT, PointSpectroscopy, Restorable, Scanner
 from nanopilot.core.clock import Clock
+from nanopilot.core.description import InstrumentDescription, SpectrumMode
 from nanopilot.core.errors import Unsupported
+from nanopilot.core.limits import Range
+from nanopilot.core.parameters import State
 from nanopilot.core.requests import Position
 from nanopilot.core.signals import Signal
 from nanopilot.twins.replay.recording import Recording
 from nanopilot.twins.replay.scanner import ReplayScanner
 from nanopilot.twins.replay.spectroscopy import ReplaySpectroscopy
+from nanopilot.twins.replay.tip import ReplayBias, ReplayTip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,17 @@ class ReplayTwin:
         self.clock = clock
         self._name = name
         self._timing = timing or ReplayTiming()
-        self._position: Position = self._recording.area.centre
+        self._tip = ReplayTip(self._recording.area, clock, self._timing.speed)
+        self._bias = ReplayBias(_voltages(self._recording), clock)
         self._parts: dict[type[object], object] = {Restorable: self}
-        self._parts[Scanner] = ReplayScanner(self._recording, self._timing.line_rate, clock)
+        self._parts[Scanner] = ReplayScanner(
+            self._recording, clock, name=name, line_rate=self._timing.line_rate, state=self.state
+        )
+        self._parts[Positioner] = self._tip
+        self._parts[BiasSource] = self._bias
         if self._recording.spectra:
             self._parts[PointSpectroscopy] = ReplaySpectroscopy(
-                self._recording, clock, seconds=self._seconds, arrived=self._arrive
+                self._recording, clock, seconds=self._seconds, arrived=self._tip.arrive
             )
         self._description = self._describe()
 
@@ -100,6 +104,12 @@ class ReplayTwin:
         """Return what can be asked of the recording; none of its values."""
         return self._description
 
+    def state(self) -> State:
+        """Return where the tip rests, at what bias."""
+        x, y = self._tip.position
+        values = {"Positioner.x": x, "Positioner.y": y, "BiasSource.bias": self._bias.get("bias")}
+        return State(time=self.clock.now(), values=values)
+
     def _describe(self) -> InstrumentDescription:
         recording = self._recording
         directions = {recording.direction(name) or "trace" for name in recording.frames}
@@ -113,7 +123,28 @@ class ReplayTwin:
             directions=tuple(sorted(directions)),
             grid=recording.grid,
             sweep=recording.sweep,
+            parameters=self._tip.parameters() + self._bias.parameters(),
+            spectra=self._modes(),
+            orders=("raster", "serpentine", "spiral", "lines", "points"),
             state={"frames_from_spectra": set(recording.frames) == set(recording.spectra)},
+        )
+
+    def _modes(self) -> tuple[SpectrumMode, ...]:
+        if not self._recording.spectra:
+            return ()
+        first = next(iter(self._recording.spectra.values()))
+        axis = first[first.dims[-1]]
+        return (
+            SpectrumMode(
+                kind="bias" if axis.name == "bias" else "energy",
+                dim=str(axis.name),
+                quantity=axis.attrs["quantity"],
+                unit=axis.attrs["units"],
+                low=float(axis.min()),
+                high=float(axis.max()),
+                points=axis.size,
+                channels=tuple(self._recording.spectra),
+            ),
         )
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
@@ -128,11 +159,14 @@ class ReplayTwin:
     def restore(self, time: float, position: Position) -> None:
         """Go back to where a run left the instrument when its process died."""
         self.clock.sleep(time - self.clock.now())
-        self._position = position
-
-    def _arrive(self, position: Position) -> None:
-        self._position = position
+        self._tip.arrive(position)
 
     def _seconds(self, position: Position) -> float:
-        travel = math.dist(position, self._position) / self._timing.speed
+        travel = math.dist(position, self._tip.position) / self._timing.speed
         return travel + self._timing.settle + self._timing.spectrum
+
+
+def _voltages(recording: Recording) -> Range:
+    sweep = recording.sweep
+    low, high = (sweep.low, sweep.high) if sweep else (0.0, 0.0)
+    return Range(low=low, high=high, unit="V")
