@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanopilot.core.adjustables import BiasSource, Positioner
 from nanopilot.core.capabilities import PointSpectroscopy, Scanner
 from nanopilot.core.clock import VirtualClock
 from nanopilot.core.errors import OutOfRange, SignalError, Unsupported
+from nanopilot.core.geometry import path
 from nanopilot.core.requests import ScanRequest, SpectrumRequest
 from nanopilot.core.signals import Axis, make_signal, metadata
 from nanopilot.instruments import Guard
@@ -113,7 +115,6 @@ def test_truth_is_out_of_reach_behind_the_guard() -> None:
     [
         ({"channels": ("current",)}, "current"),
         ({"directions": ("retrace",)}, "retrace"),
-        ({"order": "spiral"}, "spiral"),
     ],
 )
 def test_what_was_not_recorded_is_refused_by_name(changes: dict[str, object], said: str) -> None:
@@ -181,3 +182,58 @@ def test_restored_twin_goes_on_from_time_and_place() -> None:
     assert scope.clock.now() == 12.5
     there = SpectrumRequest(position=(70e-9, 0.0))
     assert scope.capability(PointSpectroscopy).estimate(there).seconds == pytest.approx(1.1)
+
+
+def test_grid_of_spectra_holds_the_nearest_recorded_ones_and_says_where_they_are() -> None:
+    scope, recorded = replayed(), film()
+    request = SpectrumRequest(
+        position=(21e-9, 16e-9), shape=(2, 3), field_of_view=(20e-9, 10e-9), rotation=0.1
+    )
+    before = scope.clock.now()
+    expected = scope.capability(PointSpectroscopy).estimate(request)
+    acquisition = scope.capability(PointSpectroscopy).start(request)
+    blocks = list(acquisition)
+    grid = acquisition.result()
+    assert [block.sizes["y"] for block in blocks] == [1, 1]
+    assert grid["piezoresponse"].dims == ("y", "x", "bias")
+    for row, column in np.ndindex(2, 3):
+        x, y = (float(grid[name][row, column]) for name in ("measured_x", "measured_y"))
+        there = recorded.sel(x=x, y=y).to_numpy()
+        np.testing.assert_array_equal(grid["piezoresponse"][row, column], there)
+    assert expected.spectra == 6
+    assert scope.clock.now() - before == pytest.approx(expected.seconds)
+    assert float(grid["time"].max()) == pytest.approx(scope.clock.now())
+
+
+def test_tip_goes_where_it_was_recorded_and_nowhere_else() -> None:
+    tip = replayed().capability(Positioner)
+    (x,) = tip.set(x=30e-9)
+    assert x.read_back == tip.get("x") == 30e-9
+    with pytest.raises(OutOfRange):
+        tip.set(x=1.0)
+    assert tip.get("x") == 30e-9
+
+
+def test_frame_says_that_the_bias_changed_nothing_that_was_recorded() -> None:
+    scope = replayed()
+    scope.capability(BiasSource).set(bias=1.5)
+    frame = scope.capability(Scanner).start(whole(scope, (4, 4))).result()
+    assert metadata(frame)["state"]["values"]["BiasSource.bias"] == 1.5
+    assert metadata(frame["piezoresponse"])["details"]["bias_replayed"] is False
+
+
+@pytest.mark.parametrize("order", ["raster", "serpentine", "spiral"])
+def test_time_of_a_pixel_follows_the_path(order: str) -> None:
+    scope = replayed()
+    request = whole(scope, (3, 4)).model_copy(update={"order": order})
+    frame = scope.capability(Scanner).start(request).result()
+    visited = np.argsort(frame["time"].to_numpy().ravel())
+    np.testing.assert_array_equal(visited, path(request))
+
+
+def test_skipped_lines_stay_empty() -> None:
+    scope = replayed()
+    request = whole(scope, (4, 4)).model_copy(update={"order": "lines", "lines": (1, 3)})
+    frame = scope.capability(Scanner).start(request).result()["piezoresponse"]
+    assert np.isfinite(frame[[1, 3]]).all()
+    assert np.isnan(frame[[0, 2]]).all()

@@ -41,6 +41,7 @@ class LiveAcquisition:
         self._filling = filling
         self._halt = halt
         self._aborted = False
+        self._broken = False
         self._done = 0
         self._size = _pixels(whole())
 
@@ -57,14 +58,24 @@ class LiveAcquisition:
     def __iter__(self) -> Iterator[SignalSet]:
         """Yield blocks that are still to come."""
         while not self._aborted:
-            filled = next(self._filling, None)
+            filled = self._next()
             if filled is None:
-                self._done = self._size
                 return
             block = self._whole().isel({dim: _kept(part) for dim, part in filled.items()})
             self._done += _pixels(block)
             yield block.squeeze("frame", drop=False) if _one_frame(filled) else block
         self._filling.close()
+
+    def _next(self) -> Filled | None:
+        try:
+            return next(self._filling)
+        except StopIteration:
+            # A generator that broke is exhausted as well, and has not come to its end.
+            self._done = self._done if self._broken else self._size
+            return None
+        except BaseException:
+            self._broken = True
+            raise
 
     def result(self) -> SignalSet:
         """Wait for the end and return everything, NaN where it was not measured."""

@@ -28,6 +28,7 @@ __all__ = [
     "Acquisition",
     "BiasWriter",
     "Camera",
+    "Closable",
     "Instrument",
     "InstrumentDescription",
     "Measuring",
@@ -117,6 +118,13 @@ class Restorable(Protocol):
 
     def restore(self, time: float, position: tuple[float, float]) -> None:
         """Set clock (s) and position (x, y in metres) to what they were."""
+
+
+class Closable(Protocol):
+    """Holds a line, a process or a lease that is given back at the end; for drivers."""
+
+    def close(self) -> None:
+        """Give it back; a second time does nothing."""
 
 
 class Instrument(Protocol):

@@ -14,10 +14,15 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 def own_axes(request: ScanRequest) -> tuple[FloatArray, FloatArray]:
     """Return the axes (x, y) of a frame in metres, as if it were not rotated."""
+    x, y = _offsets(request)
+    return request.centre[0] + x, request.centre[1] + y
+
+
+def _offsets(request: ScanRequest) -> tuple[FloatArray, FloatArray]:
     (rows, columns), (width, height) = request.shape, request.field_of_view
     x = np.linspace(-0.5, 0.5, columns) if columns > 1 else np.zeros(1)
     y = np.linspace(-0.5, 0.5, rows) if rows > 1 else np.zeros(1)
-    return request.centre[0] + width * x, request.centre[1] + height * y
+    return width * x, height * y
 
 
 def places(request: ScanRequest) -> FloatArray:
@@ -27,8 +32,7 @@ def places(request: ScanRequest) -> FloatArray:
     """
     if request.points:
         return np.array(request.points, dtype=float)
-    x, y = own_axes(request)
-    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) - request.centre
+    grid = np.stack(np.meshgrid(*_offsets(request)), axis=-1).reshape(-1, 2)
     cos, sin = np.cos(request.rotation), np.sin(request.rotation)
     turned: FloatArray = grid @ np.array([[cos, sin], [-sin, cos]]) + np.array(request.centre)
     return turned

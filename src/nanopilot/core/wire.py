@@ -99,7 +99,7 @@ def _unpack(packed: memoryview) -> SignalSet:
 def _plain(name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if values.dtype.kind not in _PLAIN:
         raise SignalError(f"`{name}` is of type {values.dtype}; only numbers cross the wire.")
-    return np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    return np.asarray(values, values.dtype.newbyteorder("<"), order="C")
 
 
 def _up(offset: int) -> int:

@@ -13,11 +13,15 @@ import numpy as np
 import xarray as xr
 
 from nanopilot.core.clock import Clock
+from nanopilot.core.geometry import FloatArray, IntArray, own_axes, places
 from nanopilot.core.limits import Estimate, Violation
 from nanopilot.core.requests import Position, SpectrumRequest
-from nanopilot.core.signals import SignalSet
+from nanopilot.core.signals import Signal, SignalSet
 from nanopilot.twins.replay.acquisition import ReplayAcquisition
 from nanopilot.twins.replay.recording import Recording, pixel_coordinates
+
+_POSITION = {"units": "m", "quantity": "position"}
+_TIME = {"units": "s", "quantity": "time"}
 
 
 class ReplaySpectroscopy:
@@ -30,7 +34,8 @@ class ReplaySpectroscopy:
     clock : Clock
         Passes the time.
     seconds : callable
-        Time for one spectrum at a position, travel and settling included.
+        Time for spectra at places one after the other, travel and settling included; takes
+        (x, y) in metres, shape (n, 2).
     arrived : callable
         Told where the tip or beam ended up.
     """
@@ -40,7 +45,7 @@ class ReplaySpectroscopy:
         recording: Recording,
         clock: Clock,
         *,
-        seconds: Callable[[Position], float],
+        seconds: Callable[[FloatArray], float],
         arrived: Callable[[Position], None],
     ) -> None:
         self._recording = recording
@@ -53,16 +58,19 @@ class ReplaySpectroscopy:
         """List what the recording cannot answer."""
         found = self._unsupported(request)
         area = self._recording.area
-        if not area.holds(request.position):
+        visited = places(request.grid)
+        outside = [(x, y) for x, y in visited if not area.holds((x, y))]
+        if outside:
+            x, y = outside[0]
             found.append(
                 Violation(
                     parameter="position",
-                    message=f"`position` is ({request.position[0]:.4g} m, "
-                    f"{request.position[1]:.4g} m); recorded was x {area.x[0]:.4g} m to "
-                    f"{area.x[1]:.4g} m, y {area.y[0]:.4g} m to {area.y[1]:.4g} m.",
+                    message=f"`position` reaches ({x:.4g} m, {y:.4g} m); recorded was x "
+                    f"{area.x[0]:.4g} m to {area.x[1]:.4g} m, y {area.y[0]:.4g} m to "
+                    f"{area.y[1]:.4g} m.",
                 )
             )
-        elif not found and self._missing(request):
+        elif not found and self._missing(request, visited):
             found.append(
                 Violation(
                     parameter="position",
@@ -74,18 +82,31 @@ class ReplaySpectroscopy:
 
     def estimate(self, request: SpectrumRequest) -> Estimate:
         """Return time and size of the spectrum."""
-        seconds = self._seconds(request.position)
+        visited = places(request.grid)
+        seconds = self._seconds(visited)
         sweep = self._recording.sweep
         points = sweep.points if sweep else 0
-        return Estimate(seconds=seconds, spectra=1, bytes=8 * points, bias_seconds=seconds)
+        return Estimate(
+            seconds=seconds,
+            spectra=len(visited),
+            bytes=8 * points * len(visited),
+            bias_seconds=seconds,
+        )
 
     def start(self, request: SpectrumRequest) -> ReplayAcquisition:
-        """Begin to replay one spectrum."""
-        seconds = self._seconds(request.position)
+        """Begin to replay; the blocks of a grid are its rows."""
+        visited = places(request.grid)
+        seconds, began = self._seconds(visited), self._clock.now()
+        single = request.shape == (1, 1)
+        measure = self._one if single else self._grid
         self._running = ReplayAcquisition(
-            lambda: self._measure(request), dim=None, blocks=1, seconds=seconds, clock=self._clock
+            lambda: measure(request, began, seconds),
+            dim=None if single else "y",
+            blocks=request.shape[0],
+            seconds=seconds,
+            clock=self._clock,
         )
-        self._arrived(request.position)
+        self._arrived((float(visited[-1, 0]), float(visited[-1, 1])))
         return self._running
 
     def stop(self) -> None:
@@ -109,21 +130,57 @@ class ReplaySpectroscopy:
                 found.append(("bias", "a sweep that was not recorded; leave it empty"))
         return [Violation.unsupported(parameter, asked) for parameter, asked in found]
 
-    def _chosen(self, request: SpectrumRequest) -> SignalSet:
+    def _pixels(self, name: str, visited: FloatArray) -> IntArray:
+        """Return row and column of the nearest recorded spectra, shape (2, n)."""
+        found = pixel_coordinates(self._recording.spectra[name], visited)
+        return np.round(found).astype(np.int64)
+
+    def _missing(self, request: SpectrumRequest, visited: FloatArray) -> bool:
         known = self._recording.spectra
-        names = request.channels or tuple(known)
+        return any(
+            bool(np.isnan(known[name].to_numpy()[tuple(self._pixels(name, visited))]).any())
+            for name in request.channels or known
+        )
+
+    def _one(self, request: SpectrumRequest, began: float, seconds: float) -> SignalSet:
+        known = self._recording.spectra
         place = np.array([request.position], dtype=float)
         spectra = {}
-        for name in names:
-            row, column = np.round(pixel_coordinates(known[name], place)).astype(int)[:, 0]
+        for name in request.channels or known:
+            row, column = self._pixels(name, place)[:, 0]
             spectra[name] = known[name].isel(y=row, x=column)
-        return xr.Dataset(spectra)
+        time = xr.DataArray(began + seconds, attrs=_TIME)
+        attrs = {"request": request.model_dump_json()}
+        return xr.Dataset(spectra, attrs=attrs).assign_coords(time=time)
 
-    def _missing(self, request: SpectrumRequest) -> bool:
-        return any(bool(channel.isnull().any()) for channel in self._chosen(request).values())
+    def _grid(self, request: SpectrumRequest, began: float, seconds: float) -> SignalSet:
+        known, visited = self._recording.spectra, places(request.grid)
+        x, y = own_axes(request.grid)
+        spectra: dict[str, Signal] = {}
+        for name in request.channels or known:
+            recorded, pixels = known[name], self._pixels(name, visited)
+            values = recorded.to_numpy()[tuple(pixels)].reshape(*request.shape, -1)
+            dim = str(recorded.dims[-1])
+            spectra[name] = xr.DataArray(
+                values, dims=("y", "x", dim), coords={dim: recorded[dim]}, attrs=recorded.attrs
+            )
+        first = known[next(iter(spectra))]
+        rows, columns = self._pixels(next(iter(spectra)), visited)
+        steps = np.arange(1, len(visited) + 1) / len(visited)
+        return xr.Dataset(
+            spectra,
+            coords={
+                "x": ("x", x, _POSITION),
+                "y": ("y", y, _POSITION),
+                "measured_x": _on_grid(first["x"].to_numpy()[columns], request, _POSITION),
+                "measured_y": _on_grid(first["y"].to_numpy()[rows], request, _POSITION),
+                "time": _on_grid(began + seconds * steps, request, _TIME),
+            },
+            attrs={"request": request.model_dump_json()},
+        )
 
-    def _measure(self, request: SpectrumRequest) -> SignalSet:
-        spectra = self._chosen(request)
-        time = xr.DataArray(self._clock.now(), attrs={"units": "s", "quantity": "time"})
-        spectra.attrs = {"request": request.model_dump_json()}
-        return spectra.assign_coords(time=time)
+
+def _on_grid(
+    values: FloatArray, request: SpectrumRequest, labels: dict[str, str]
+) -> tuple[tuple[str, str], FloatArray, dict[str, str]]:
+    return ("y", "x"), values.reshape(request.shape), labels

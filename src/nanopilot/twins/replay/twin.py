@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
+
+import numpy as np
 
 from nanopilot.core.adjustables import BiasSource, Positioner
 from nanopilot.core.capabilities import CapabilityT, PointSpectroscopy, Restorable, Scanner
 from nanopilot.core.clock import Clock
 from nanopilot.core.description import InstrumentDescription, SpectrumMode
 from nanopilot.core.errors import Unsupported
+from nanopilot.core.geometry import FloatArray
 from nanopilot.core.limits import Range
 from nanopilot.core.parameters import State
 from nanopilot.core.requests import Position
@@ -161,9 +163,10 @@ class ReplayTwin:
         self.clock.sleep(time - self.clock.now())
         self._tip.arrive(position)
 
-    def _seconds(self, position: Position) -> float:
-        travel = math.dist(position, self._tip.position) / self._timing.speed
-        return travel + self._timing.settle + self._timing.spectrum
+    def _seconds(self, visited: FloatArray) -> float:
+        route = np.vstack([np.array(self._tip.position), visited])
+        travel = float(np.hypot(*np.diff(route, axis=0).T).sum()) / self._timing.speed
+        return travel + len(visited) * (self._timing.settle + self._timing.spectrum)
 
 
 def _voltages(recording: Recording) -> Range:
