@@ -176,9 +176,11 @@ def answering(status: int, kind: str, content: bytes) -> Iterator[int]:
     with HTTPServer(("127.0.0.1", 0), Parrot) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield int(server.server_address[1])
-        server.shutdown()
-        thread.join()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize(("answer", "says"), [

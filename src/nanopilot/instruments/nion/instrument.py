@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any, cast
+from typing import Any
 
-from nanopilot.core.adjustables import ADJUSTABLE
-from nanopilot.core.capabilities import MEASURING, CapabilityT, Instrument
+from nanopilot.core.capabilities import CapabilityT, Closable, Instrument
 from nanopilot.core.clock import Clock, RealClock
 from nanopilot.core.description import InstrumentDescription
-from nanopilot.core.errors import InvalidRequest, MissingExtra, Unsupported
+from nanopilot.core.errors import InvalidRequest, MissingExtra
 from nanopilot.core.parameters import State
+from nanopilot.core.parts import find_part
 from nanopilot.instruments.nion.camera import CAMERAS, NionCamera
 from nanopilot.instruments.nion.controls import NAMES, controls
 from nanopilot.instruments.nion.link import Link, WorkerLink
@@ -96,14 +96,7 @@ class NionInstrument:
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
         """Return the part that has a capability."""
-        known = {name: one for name, (one, _) in MEASURING.items()} | ADJUSTABLE
-        for name, part in self._parts.items():
-            if known[name] is kind:
-                return cast("CapabilityT", part)
-        there = ", ".join(self._parts)
-        raise Unsupported(
-            f"`{self._name}` has no {getattr(kind, '__name__', kind)}; it has {there}."
-        )
+        return find_part(self._name, self._parts, kind, own={Closable: self})
 
     def reconnect(self) -> State:
         """End the line, open a new one, and return how the microscope stands now.

@@ -18,6 +18,9 @@ from nanopilot.core.signals import SignalSet
 from nanopilot.twins.plain.part import Part, outside, unknown
 from nanopilot.twins.plain.surface import spectrum
 
+#: Of the channels of spectra.
+UNITS = {"current": "A", "force": "N", "eels": "counts"}
+
 
 class PlainSpectroscopy(Part[SpectrumRequest]):
     """Spectra of the formula of `surface`."""
@@ -89,9 +92,8 @@ class PlainSpectroscopy(Part[SpectrumRequest]):
         single = request.shape == (1, 1)
         dims = (mode.dim,) if single else ("y", "x", mode.dim)
         shape = axis.shape if single else (*request.shape, *axis.shape)
-        units = {"current": "A", "force": "N", "eels": "counts"}
         arrays = {
-            name: (dims, np.full(shape, np.nan), {"quantity": name, "units": units[name]})
+            name: (dims, np.full(shape, np.nan), {"quantity": name, "units": UNITS[name]})
             for name in request.channels or mode.channels
         }
         coords: dict[str, Any] = {

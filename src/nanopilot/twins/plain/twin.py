@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
-from nanopilot.core.adjustables import ADJUSTABLE
-from nanopilot.core.capabilities import MEASURING, CapabilityT
+from nanopilot.core.capabilities import CapabilityT
 from nanopilot.core.clock import Clock
 from nanopilot.core.description import InstrumentDescription
-from nanopilot.core.errors import Unsupported
 from nanopilot.core.limits import Area
 from nanopilot.core.parameters import State
+from nanopilot.core.parts import find_part
 from nanopilot.twins.plain.camera import PlainCamera
 from nanopilot.twins.plain.knobs import SCAN_RANGE, PlainState
 from nanopilot.twins.plain.scanner import PlainScanner
-from nanopilot.twins.plain.spectroscopy import PlainSpectroscopy
+from nanopilot.twins.plain.spectroscopy import UNITS, PlainSpectroscopy
+from nanopilot.twins.plain.surface import CHANNELS
 from nanopilot.twins.plain.writer import PlainWriter
 
 
@@ -78,15 +78,9 @@ class PlainTwin:
             spectra=modes,
             cameras=("ronchigram",) if "Camera" in self._parts else (),
             orders=("raster", "serpentine", "spiral", "lines", "points"),
+            units={name: unit for name, (_, unit, _) in CHANNELS.items()} | UNITS,
         )
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
         """Return the part that has a capability."""
-        known = {name: one for name, (one, _) in MEASURING.items()} | ADJUSTABLE
-        for name, part in self._parts.items():
-            if known[name] is kind:
-                return cast("CapabilityT", part)
-        there = ", ".join(self._parts)
-        raise Unsupported(
-            f"`{self._name}` has no {getattr(kind, '__name__', kind)}; it has {there}."
-        )
+        return find_part(self._name, self._parts, kind)

@@ -15,6 +15,7 @@ import xarray as xr
 from nanopilot.core.clock import Clock
 from nanopilot.core.geometry import FloatArray, IntArray, own_axes, places
 from nanopilot.core.limits import Estimate, Violation
+from nanopilot.core.parameters import State
 from nanopilot.core.requests import Position, SpectrumRequest
 from nanopilot.core.signals import Signal, SignalSet
 from nanopilot.twins.replay.acquisition import ReplayAcquisition
@@ -38,6 +39,8 @@ class ReplaySpectroscopy:
         (x, y) in metres, shape (n, 2).
     arrived : callable
         Told where the tip or beam ended up.
+    state : callable
+        Tells how the instrument stands.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class ReplaySpectroscopy:
         *,
         seconds: Callable[[FloatArray], float],
         arrived: Callable[[Position], None],
+        state: Callable[[], State],
     ) -> None:
         self._recording = recording
         self._clock = clock
         self._seconds = seconds
         self._arrived = arrived
+        self._state = state
         self._running: ReplayAcquisition | None = None
 
     def validate(self, request: SpectrumRequest) -> list[Violation]:
@@ -96,7 +101,7 @@ class ReplaySpectroscopy:
     def start(self, request: SpectrumRequest) -> ReplayAcquisition:
         """Begin to replay; the blocks of a grid are its rows."""
         visited = places(request.grid)
-        seconds, began = self._seconds(visited), self._clock.now()
+        seconds, began = self._seconds(visited), self._state()
         single = request.shape == (1, 1)
         measure = self._one if single else self._grid
         self._running = ReplayAcquisition(
@@ -124,6 +129,8 @@ class ReplaySpectroscopy:
         for channel in request.channels:
             if channel not in known:
                 found.append(("channels", f"`{channel}`; recorded were {', '.join(known)}"))
+        for name in request.parameters:
+            found.append(("parameters", f"`{name}`; a recording has none"))
         for signal in known.values() if request.bias else ():
             bias = signal[signal.dims[-1]].to_numpy()
             if len(bias) != len(request.bias) or not np.allclose(bias, request.bias):
@@ -142,18 +149,18 @@ class ReplaySpectroscopy:
             for name in request.channels or known
         )
 
-    def _one(self, request: SpectrumRequest, began: float, seconds: float) -> SignalSet:
+    def _one(self, request: SpectrumRequest, began: State, seconds: float) -> SignalSet:
         known = self._recording.spectra
         place = np.array([request.position], dtype=float)
         spectra = {}
         for name in request.channels or known:
             row, column = self._pixels(name, place)[:, 0]
             spectra[name] = known[name].isel(y=row, x=column)
-        time = xr.DataArray(began + seconds, attrs=_TIME)
-        attrs = {"request": request.model_dump_json()}
+        time = xr.DataArray(began.time + seconds, attrs=_TIME)
+        attrs = _asked(request, began)
         return xr.Dataset(spectra, attrs=attrs).assign_coords(time=time)
 
-    def _grid(self, request: SpectrumRequest, began: float, seconds: float) -> SignalSet:
+    def _grid(self, request: SpectrumRequest, began: State, seconds: float) -> SignalSet:
         known, visited = self._recording.spectra, places(request.grid)
         x, y = own_axes(request.grid)
         spectra: dict[str, Signal] = {}
@@ -174,10 +181,14 @@ class ReplaySpectroscopy:
                 "y": ("y", y, _POSITION),
                 "measured_x": _on_grid(first["x"].to_numpy()[columns], request, _POSITION),
                 "measured_y": _on_grid(first["y"].to_numpy()[rows], request, _POSITION),
-                "time": _on_grid(began + seconds * steps, request, _TIME),
+                "time": _on_grid(began.time + seconds * steps, request, _TIME),
             },
-            attrs={"request": request.model_dump_json()},
+            attrs=_asked(request, began),
         )
+
+
+def _asked(request: SpectrumRequest, began: State) -> dict[str, str]:
+    return {"request": request.model_dump_json(), "state": began.model_dump_json()}
 
 
 def _on_grid(

@@ -88,7 +88,11 @@ class ReplayTwin:
         self._parts[BiasSource] = self._bias
         if self._recording.spectra:
             self._parts[PointSpectroscopy] = ReplaySpectroscopy(
-                self._recording, clock, seconds=self._seconds, arrived=self._tip.arrive
+                self._recording,
+                clock,
+                seconds=self._seconds,
+                arrived=self._tip.arrive,
+                state=self.state,
             )
         self._description = self._describe()
 
@@ -129,6 +133,11 @@ class ReplayTwin:
             spectra=self._modes(),
             orders=("raster", "serpentine", "spiral", "lines", "points"),
             state={"frames_from_spectra": set(recording.frames) == set(recording.spectra)},
+            units={
+                name: signal.attrs["units"]
+                for group in (recording.frames, recording.spectra)
+                for name, signal in group.items()
+            },
         )
 
     def _modes(self) -> tuple[SpectrumMode, ...]:

@@ -1,0 +1,5 @@
+"""JEOL microscopes through PyJEM; not tried on hardware."""
+
+from nanopilot.instruments.jeol.instrument import Calibration, assemble, jeol
+
+__all__ = ["Calibration", "assemble", "jeol"]
