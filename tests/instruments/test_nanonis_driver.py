@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,18 +21,15 @@ from nanopilot.core.clock import VirtualClock
 from nanopilot.core.errors import (
     DeviceError,
     Interlocked,
-    LinkLost,
-    NotReached,
     OutOfRange,
     Unsupported,
 )
 from nanopilot.core.requests import ScanRequest, SpectrumRequest, WriteRequest
 from nanopilot.core.signals import metadata
 from nanopilot.instruments import Guard
-from nanopilot.instruments.nanonis import NanonisInstrument, codec, connect
-from nanopilot.instruments.nanonis.commands import find
+from nanopilot.instruments.nanonis import NanonisInstrument
 from nanopilot.instruments.nanonis.desk import Pace
-from nanopilot.instruments.nanonis.link import SocketLink
+from nanopilot.instruments.nanonis.link import Link, SocketLink
 from nanopilot.testing import (
     ApproachTests,
     BiasSourceTests,
@@ -79,19 +75,41 @@ def wired() -> Iterator[Bench]:
         yield found
 
 
-class TestDriver(
-    InstrumentTests,
-    ScannerTests,
-    PointSpectroscopyTests,
-    BiasWriterTests,
-    PositionerTests,
-    FeedbackTests,
-    ApproachTests,
-    BiasSourceTests,
-):
-    @pytest.fixture
-    def scope(self, wired: Bench) -> Guard:
-        return wired.scope
+@pytest.fixture
+def scope(wired: Bench) -> Guard:
+    return wired.scope
+
+
+class TestInstrument(InstrumentTests):
+    pass
+
+
+class TestScanner(ScannerTests):
+    pass
+
+
+class TestPointSpectroscopy(PointSpectroscopyTests):
+    pass
+
+
+class TestBiasWriter(BiasWriterTests):
+    pass
+
+
+class TestPositioner(PositionerTests):
+    pass
+
+
+class TestFeedback(FeedbackTests):
+    pass
+
+
+class TestApproach(ApproachTests):
+    pass
+
+
+class TestBiasSource(BiasSourceTests):
+    pass
 
 
 def own(kind: Any, request: Any) -> Any:
@@ -258,6 +276,39 @@ def test_rows_come_while_the_scan_goes_on_and_abort_stops_it() -> None:
         line.close()
 
 
+class Overtaking:
+    """A link to a scan that goes on between one question and the next: a row each time."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._grabbed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
+
+    def ask(self, command: str, *values: Any, timeout: float | None = None) -> list[Any]:
+        found = self._link.ask(command, *values, timeout=timeout)
+        if command == "Scan.WaitEndOfScan":
+            return [self._grabbed < 8, ""]
+        if command == "Scan.FrameDataGrab":
+            self._grabbed += 1
+            found[1][self._grabbed :] = np.nan
+        return found
+
+
+def test_rows_are_whole_in_all_channels_though_the_scan_goes_on_between_them() -> None:
+    twin = PlainTwin(VirtualClock(), world="tip")
+    with NanonisFacade(Guard(twin), port=0) as facade:
+        link, urgent = (SocketLink("127.0.0.1", facade.port) for _ in range(2))
+        driver = NanonisInstrument(Overtaking(link), urgent, clock=twin.clock)
+        blocks = list(driver.capability(Scanner).start(REQUEST))
+        driver.close()
+    assert len(blocks) == REQUEST.shape[0]
+    for block in blocks:
+        for name, channel in block.data_vars.items():
+            assert np.isfinite(channel).all(), name
+
+
 def test_scan_stopped_on_the_controller_is_not_taken_for_complete() -> None:
     with bench(speed=100.0) as slow:
         request = REQUEST.model_copy(update={"shape": (2000, 4), "channels": ("height",)})
@@ -269,137 +320,3 @@ def test_scan_stopped_on_the_controller_is_not_taken_for_complete() -> None:
         with pytest.raises(DeviceError, match="stopped on the controller"):
             acquisition.result()
         assert np.isnan(acquisition.result()["height"][-1]).all()
-
-
-class Cut:
-    """A wire that can be cut: bytes go through it until then."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-        self.passed: list[str] = []
-
-    def cut(self) -> None:
-        for line in self._open:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join()
-        self._listener.close()
-        self.cut()
-        for thread in self._threads[1:]:
-            thread.join()
-        for line in self._open:
-            line.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self._port))
-            self._open += [near, far]
-            for pair in ((near, far), (far, near)):
-                thread = threading.Thread(
-                    target=self._pass, args=(*pair, pair[0] is near), daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket, forth: bool) -> None:
-        with contextlib.suppress(OSError):
-            while piece := source.recv(65536):
-                if forth:
-                    self.passed.append(piece[:32].rstrip(b"\0").decode())
-                sink.sendall(piece)
-            sink.shutdown(socket.SHUT_RDWR)
-
-
-def test_lost_link_is_an_error_once_and_the_state_is_read_before_anything_else(
-    wired: Bench,
-) -> None:
-    with contextlib.closing(Cut(wired.facade.port)) as wire:
-        driver = connect(port=wire.port)
-        bias = Guard(driver).capability(BiasSource)
-        bias.set(bias=1.0)
-        wire.cut()
-        with pytest.raises(LinkLost, match="unknown"):
-            bias.set(bias=2.0)
-        wire.passed.clear()
-        bias.set(bias=3.0)
-        before = wire.passed[: wire.passed.index("Bias.Set")]
-        assert {"Bias.Get", "ZCtrl.ZPosGet", "FolMe.XYPosGet"} <= set(before)
-        assert wired.twin.state().values["BiasSource.bias"] == 3.0
-        driver.close()
-
-
-def test_nobody_there_is_a_lost_link() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(LinkLost, match="nobody answers"):
-        connect(port=port)
-
-
-@contextlib.contextmanager
-def controller(**fixed: Any) -> Iterator[tuple[int, list[str]]]:
-    """A controller that coerces: whatever it is told, it says what was fixed beforehand."""
-    with bench() as inner, socket.create_server(("127.0.0.1", 0)) as listener:
-        asked: list[str] = []
-
-        def serve() -> None:
-            threads = [threading.Thread(target=talk, args=(listener.accept()[0],))
-                       for _ in range(2)]  # fmt: skip
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-
-        def talk(near: socket.socket) -> None:
-            far = SocketLink("127.0.0.1", inner.facade.port)
-            with near, near.makefile("rb") as reader:
-                while packed := reader.read(codec.HEADER):
-                    header = codec.Header.unpack(packed)
-                    known = find(header.command)
-                    values, _ = codec.unpack(known.takes, reader.read(header.size))
-                    asked.append(header.command)
-                    found = fixed.get(header.command) or far.ask(header.command, *values)
-                    reply = codec.pack(known.returns, found) + codec.error_block()
-                    near.sendall(codec.Header(header.command, len(reply)).pack() + reply)
-            far.close()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1], asked
-        thread.join()
-
-
-@pytest.mark.parametrize(
-    ("fixed", "said"),
-    [
-        ({"Scan.BufferGet": [[0, 1], 16, 5]}, "multiples of 16"),
-        ({"Scan.FrameGet": [0.0, 0.0, 1e-6, 1e-6, 0.0]}, "does not take the frame"),
-    ],
-)
-def test_frame_that_the_controller_changes_is_not_scanned(fixed: Any, said: str) -> None:
-    with controller(**fixed) as (port, asked):
-        driver = connect(port=port)
-        with pytest.raises(DeviceError, match=said):
-            driver.capability(Scanner).start(REQUEST)
-        assert "Scan.Action" not in asked
-        driver.close()
-
-
-def test_value_that_the_controller_does_not_take_is_not_reached() -> None:
-    with controller(**{"Bias.Get": [0.25]}) as (port, _):
-        driver = connect(port=port)
-        with pytest.raises(NotReached, match=r"0\.25"):
-            Guard(driver).capability(BiasSource).set(bias=1.0)
-        driver.close()

@@ -1,0 +1,1 @@
+"""Vendors' own protocols in front of any instrument, so that existing scripts drive it."""
