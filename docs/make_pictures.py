@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from draw_instruments import draw as draw_instruments
 from PIL import Image
 
 from nanopilot.app.demo import run_demo
@@ -14,9 +15,10 @@ CHOSEN, WIDTH = ("sites", "progress", "map"), 1200
 
 
 def main() -> None:
-    """Carry out the demonstration and keep some of its figures, small."""
+    """Draw five instruments; carry out the demonstration and keep some of its figures, small."""
     target = Path(__file__).parent / "pictures"
     target.mkdir(exist_ok=True)
+    draw_instruments(target / "instruments.png")
     with TemporaryDirectory() as scratch:
         run = Path(scratch) / "demo"
         for _ in run_demo(seed=0, budget=0.1, folder=run):
