@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from nanopilot.core.errors import (
     Stopped,
     Unsupported,
 )
-from nanopilot.core.events import Audit
+from nanopilot.core.events import Audit, Decision
 from nanopilot.core.limits import Limits, Range
 from nanopilot.core.requests import CameraRequest, ScanRequest, SpectrumRequest, WriteRequest
 from nanopilot.core.signals import SignalSet
@@ -382,3 +383,14 @@ def test_a_recording_is_replayed_over_http() -> None:
 def test_a_server_that_was_never_there_is_a_lost_link() -> None:
     with pytest.raises(LinkLost):
         npl.connect("http://127.0.0.1:9", token="t")
+
+
+def test_a_workflow_decides_over_http_as_it_does_here(tmp_path: Path) -> None:
+    def run(scope: Guard, name: str) -> list[Any]:
+        done = npl.run("discover", scope, folder=tmp_path / name, budget=0.01, progress=False)
+        return [event for event in done.events() if isinstance(event, Decision)]
+
+    here = run(npl.connect("replay", sample="beps-pto"), "here")
+    with serve(npl.connect("replay", sample="beps-pto")) as server, remote(server) as scope:
+        assert run(scope, "there") == here
+    assert len(here) > 5

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nanopilot.core.capabilities import Acquisition, PointSpectroscopy
 from nanopilot.core.clock import VirtualClock
-from nanopilot.core.errors import InvalidRequest, OutOfRange, UnknownName, Unsupported
+from nanopilot.core.errors import InvalidRequest, NotInCommand, OutOfRange, UnknownName, Unsupported
 from nanopilot.core.events import Audit, Decision, Event, Intent, Note, Outcome, Plan
-from nanopilot.core.limits import Area, Limits, Range, Violation
+from nanopilot.core.limits import Area, Limits, Range
 from nanopilot.core.requests import SpectrumRequest
 from nanopilot.core.signals import Signal
 from nanopilot.instruments import Guard
@@ -170,25 +170,27 @@ def test_plan_that_breaks_a_limit_is_refused_before_there_is_a_run(
     assert scope.spent.frames == 0
 
 
+class Stuck:
+    """Spectroscopy that says no to one place, as a controller may."""
+
+    def __init__(self, inner: PointSpectroscopy) -> None:
+        self.validate, self.estimate, self.stop = inner.validate, inner.estimate, inner.stop
+        self._start = inner.start
+
+    def start(self, request: SpectrumRequest) -> Acquisition:
+        if request.position == (0.0, 0.0):
+            raise OutOfRange("`position` is (0, 0); the stage is stuck there.")
+        return self._start(request)
+
+
+class StubbornTwin(ReplayTwin):
+    def capability(self, kind: type) -> object:  # type: ignore[override]
+        part = super().capability(kind)
+        return Stuck(part) if kind is PointSpectroscopy else part
+
+
 def test_place_the_instrument_refuses_is_booked_and_not_asked_again(tmp_path: Path) -> None:
-    scope = scope_of()
-    engine_sees = scope.capability(PointSpectroscopy)
-
-    class Stubborn(Guard):
-        """Says no to one place, as a controller may."""
-
-        def capability(self, kind: type) -> object:  # type: ignore[override]
-            return self if kind is PointSpectroscopy else super().capability(kind)
-
-        def validate(self, request: SpectrumRequest) -> list[Violation]:
-            return engine_sees.validate(request)
-
-        def start(self, request: SpectrumRequest) -> Acquisition:
-            if request.position == (0.0, 0.0):
-                raise OutOfRange("`position` is (0, 0); the stage is stuck there.")
-            return engine_sees.start(request)
-
-    stubborn = Stubborn(ReplayTwin((film(),), VirtualClock()))
+    stubborn = Guard(StubbornTwin((film(),), VirtualClock()))
     launch("discover", stubborn, ASKED | {"budget": 1.0}, tmp_path / "run")
     with RunFolder.open(tmp_path / "run") as run:
         outcomes = [e for e in run.journal.events() if isinstance(e, Outcome) and e.step >= 0]
@@ -282,3 +284,16 @@ def test_reward_carries_the_unit_the_response_was_recorded_in(tmp_path: Path) ->
     with RunFolder.open(tmp_path / "run") as run:
         (summary,) = [e.data for e in run.journal.events() if getattr(e, "topic", "") == "summary"]
     assert summary["unit"] == "log10(m V)"
+
+
+def test_run_has_the_instrument_for_itself_and_gives_it_back(tmp_path: Path) -> None:
+    scope = scope_of()
+    with scope.lease("somebody else"), pytest.raises(NotInCommand, match="somebody else"):
+        launch("discover", scope, ASKED, tmp_path / "refused")
+    with scope.lease("the person who starts it") as mine:
+        launch("discover", mine, ASKED, tmp_path / "run")
+    launch("discover", scope, ASKED, tmp_path / "again")
+    with RunFolder.open(tmp_path / "again") as run:
+        commands = [e for e in run.journal.events() if isinstance(e, Audit)]
+    assert {row.by for row in commands} == {"run again"}
+    scope.lease("the next").release()

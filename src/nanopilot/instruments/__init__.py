@@ -2,5 +2,6 @@
 
 from nanopilot.instruments.books import refusal
 from nanopilot.instruments.guard import Guard
+from nanopilot.instruments.lease import Lease
 
-__all__ = ["Guard", "refusal"]
+__all__ = ["Guard", "Lease", "refusal"]

@@ -1,105 +1,126 @@
-"""The guard's books: what is allowed, what has been spent, and every verdict."""
+"""The guard's books: what may be spent, what has been, and every verdict."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from threading import RLock
-from typing import Protocol, TypeVar
 
-from nanopilot.core.capabilities import Acquisition, Instrument
-from nanopilot.core.errors import BudgetExceeded, NanopilotError, OutOfRange, Unsupported
+from nanopilot.core.errors import (
+    BudgetExceeded,
+    Interlocked,
+    NanopilotError,
+    NotInCommand,
+    OutOfRange,
+    Stopped,
+    StoreError,
+    Unsupported,
+)
 from nanopilot.core.events import Audit
-from nanopilot.core.limits import Budget, Estimate, Limits, Spent, Violation
-from nanopilot.core.requests import Request
-from nanopilot.instruments.checks import check_budget, check_limits
+from nanopilot.core.limits import Budget, Estimate, Spent, Violation
+from nanopilot.instruments.checks import check_budget
+from nanopilot.instruments.places import Deposit, Places
 
-RequestT = TypeVar("RequestT", bound=Request)
-RequestT_contra = TypeVar("RequestT_contra", bound=Request, contravariant=True)
-
-
-class Measuring(Protocol[RequestT_contra]):
-    """What `Scanner` and `PointSpectroscopy` have in common."""
-
-    def validate(self, request: RequestT_contra) -> list[Violation]:
-        """List every reason why the request cannot be carried out."""
-
-    def estimate(self, request: RequestT_contra) -> Estimate:
-        """Return what the request will cost."""
-
-    def start(self, request: RequestT_contra) -> Acquisition:
-        """Begin to measure."""
-
-    def stop(self) -> None:
-        """Drop the measurement in progress."""
+#: Seconds that a row about safety waits for another that is being written.
+_PATIENCE = 1.0
+#: What a refusal is called when there is more than one reason: the first kind that is there.
+_ERRORS: tuple[tuple[str, type[NanopilotError]], ...] = (
+    ("stopped", Stopped),
+    ("command", NotInCommand),
+    ("unsupported", Unsupported),
+    ("limit", OutOfRange),
+    ("interlock", Interlocked),
+    ("budget", BudgetExceeded),
+)
 
 
 class Books:
-    """Limits, budget and audit trail of one instrument.
+    """Budget, expenses and audit trail of one instrument.
 
     Parameters
     ----------
-    instrument : Instrument
-        Whose description and clock are used.
-    limits, budget : Limits, Budget
-        What is allowed.
+    budget : Budget
+        What may be spent.
     audit : callable
         Receives an `Audit` row for every verdict.
     """
 
-    def __init__(
-        self,
-        instrument: Instrument,
-        limits: Limits,
-        budget: Budget,
-        audit: Callable[[Audit], None],
-    ) -> None:
-        self.limits = limits
-        self.spent = Spent()
-        self._instrument = instrument
-        self._budget = budget
-        self._audit = audit
-        self._turn = RLock()
+    def __init__(self, budget: Budget, audit: Callable[[Audit], None]) -> None:
+        self._waiting: deque[Audit] = deque(maxlen=10_000)
+        self._one = RLock()
+        self.begin_run(budget, audit, Spent())
 
     def begin_run(self, budget: Budget, audit: Callable[[Audit], None], spent: Spent) -> None:
         """Open the books of a run."""
-        with self._turn:
-            self._budget, self._audit, self.spent = budget, audit, spent
+        self._budget, self._audit, self.spent = budget, audit, spent
+        self.places = None if budget.place is None else Places(budget.place)
 
-    def violations(self, request: RequestT, inner: Measuring[RequestT]) -> list[Violation]:
-        """List every reason against a request: limits, the instrument's own, then budgets."""
-        described = self._instrument.describe()
-        found = check_limits(request, self.limits, described) + inner.validate(request)
-        return found or check_budget(inner.estimate(request), self.spent, self._budget)
+    def check(self, estimate: Estimate, deposit: Deposit | Violation | None) -> list[Violation]:
+        """List the budgets that a request would overdraw, of the run and of places."""
+        found = check_budget(estimate, self.spent, self._budget)
+        if isinstance(deposit, Violation):
+            return [*found, deposit]
+        if self.places is not None and deposit is not None:
+            found += self.places.check(deposit)
+        return found
 
-    def admit(self, request: RequestT, inner: Measuring[RequestT], capability: str) -> Acquisition:
-        """Start a request that nothing speaks against, and book it; refuse any other.
+    def book(self, estimate: Estimate, deposit: Deposit | Violation | None) -> None:
+        """Count a request as spent, whether or not it will succeed."""
+        self.spent = self.spent.plus(estimate)
+        if self.places is not None and isinstance(deposit, Deposit):
+            self.places.book(deposit)
+
+    def write(self, row: Audit) -> None:
+        """Put a row into the audit trail, after those that could not be put there before.
 
         Raises
         ------
-        OutOfRange, Unsupported, BudgetExceeded
-            With every reason in the message.
+        StoreError
+            It cannot be written; what it is about must not happen.
         """
-        with self._turn:
-            found = self.violations(request, inner)
-            row = Audit(
-                verdict="refused" if found else "allowed",
-                capability=capability,
-                request=request.model_dump(mode="json"),
-                reasons=tuple(violation.message for violation in found),
-                time=self._instrument.clock.now(),
-            )
-            if not found:
-                self.spent = self.spent.plus(inner.estimate(request))
-            self._audit(row)
-            if found:
-                raise refusal(found)
-            return inner.start(request)
+        try:
+            with self._one:
+                while self._waiting:
+                    self._audit(self._waiting[0])
+                    self._waiting.popleft()
+                self._audit(row)
+        except NanopilotError:
+            raise
+        except Exception as cause:
+            raise StoreError(
+                f"`audit` cannot be written ({type(cause).__name__}: {cause}), and nothing is done "
+                f"that is not written down. See to the run's journal."
+            ) from cause
+
+    def note(self, row: Audit) -> None:
+        """Put down what was done for safety; if that fails, the row waits for the next one.
+
+        Making an instrument safe must not depend on a disk, nor on the thread it happens in.
+        """
+        written = False
+        if self._one.acquire(timeout=_PATIENCE):
+            try:
+                self._audit(row)
+                written = True
+            except Exception:  # noqa: BLE001 - whatever it is, the row is kept
+                written = False
+            finally:
+                self._one.release()
+        if not written:
+            self._waiting.append(row)
+
+    def copied(self) -> Books:
+        """Return books of their own for a rehearsal, which begin where these stand."""
+        other = copy(self)
+        other._waiting = deque()  # noqa: SLF001
+        other.places = None if self.places is None else replace(self.places)
+        return other
 
 
 def refusal(found: list[Violation]) -> NanopilotError:
     """Return the error that tells every reason against a request."""
     kinds = {violation.kind for violation in found}
     message = " ".join(violation.message for violation in found)
-    if "unsupported" in kinds:
-        return Unsupported(message)
-    return OutOfRange(message) if "limit" in kinds else BudgetExceeded(message)
+    return next(error for kind, error in _ERRORS if kind in kinds)(message)

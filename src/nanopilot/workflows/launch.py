@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +15,15 @@ from nanopilot.core import registry
 from nanopilot.core.events import Note, Plan
 from nanopilot.core.requests import from_outside
 from nanopilot.core.values import Value
-from nanopilot.instruments import Guard
+from nanopilot.instruments import Guard, Lease
 from nanopilot.io.history import load_history
 from nanopilot.io.run_folder import RunFolder, RunRecord
 from nanopilot.workflows.connect import reconnect
 from nanopilot.workflows.engine import Engine, Listener
 from nanopilot.workflows.workflow import Workflow
+
+#: Seconds for which a run holds its instrument at most; when its process dies, so does its lease.
+_LONGEST_RUN = 30 * 86400.0
 
 #: Packages whose version can change a number in a run.
 _WATCHED = ("nanopilot", "numpy", "scipy", "xarray", "numba", "zarr", "pydantic")
@@ -91,8 +95,8 @@ def launch(
     work, checked = find(workflow), settings_of(workflow, settings)
     work.check(scope, checked)
     record = new_record(workflow, scope, checked, folder.name)
-    with RunFolder.create(folder, record) as run:
-        engine = Engine(run, scope, listeners)
+    with RunFolder.create(folder, record) as run, in_command(scope, record.id) as held:
+        engine = Engine(run, held, listeners)
         instrument = scope.describe().model_dump(mode="json")
         engine.record(Plan(workflow=workflow, settings=record.settings, instrument=instrument))
         work.carry_out(engine, checked)
@@ -121,20 +125,40 @@ def resume(
         record = run.record
         if scope is None:
             scope = reconnect(record.instrument)
-        progress = load_history(run.journal.events())
-        centre = scope.describe().area.centre
-        last = progress.history.steps[-1].action.position if len(progress.history) else centre
-        scope.restore(progress.time, last)
-        engine = Engine(run, scope, listeners)
-        if not any(isinstance(event, Plan) for event in run.journal.events()):
-            instrument = scope.describe().model_dump(mode="json")
-            engine.record(
-                Plan(workflow=record.workflow, settings=record.settings, instrument=instrument)
-            )
-        engine.record(Note(topic="resumed", text=f"after {len(progress.history)} steps"))
-        checked = settings_of(record.workflow, record.settings)
-        find(record.workflow).carry_out(engine, checked)
+        with in_command(scope, record.id) as held:
+            _go_on(run, held, listeners)
     return True
+
+
+def _go_on(run: RunFolder, scope: Guard, listeners: tuple[Listener, ...]) -> None:
+    record, progress = run.record, load_history(run.journal.events())
+    centre = scope.describe().area.centre
+    last = progress.history.steps[-1].action.position if len(progress.history) else centre
+    scope.restore(progress.time, last)
+    engine = Engine(run, scope, listeners)
+    if not any(isinstance(event, Plan) for event in run.journal.events()):
+        instrument = scope.describe().model_dump(mode="json")
+        engine.record(
+            Plan(workflow=record.workflow, settings=record.settings, instrument=instrument)
+        )
+    engine.record(Note(topic="resumed", text=f"after {len(progress.history)} steps"))
+    find(record.workflow).carry_out(engine, settings_of(record.workflow, record.settings))
+
+
+@contextmanager
+def in_command(scope: Guard, name: str) -> Iterator[Guard]:
+    """Give a run the instrument for itself, unless whoever starts it holds it already.
+
+    Raises
+    ------
+    NotInCommand
+        Somebody else holds it.
+    """
+    if isinstance(scope, Lease):
+        yield scope
+    else:
+        with scope.lease(f"run {name}", seconds=_LONGEST_RUN) as held:
+            yield held
 
 
 def finished(run: RunFolder) -> bool:
