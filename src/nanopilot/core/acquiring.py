@@ -9,6 +9,8 @@ from nanopilot.core.signals import SignalSet
 
 #: Which part of the measurement has just been filled: by dim, such as ``{"y": slice(0, 8)}``.
 Filled = Mapping[str, int | slice]
+#: Dims whose samples count as pixels.
+_PIXELS = ("frame", "y", "x", "point")
 
 
 class LiveAcquisition:
@@ -43,7 +45,8 @@ class LiveAcquisition:
         self._aborted = False
         self._broken = False
         self._done = 0
-        self._size = _pixels(whole())
+        self._sizes = {dim: n for dim, n in whole().sizes.items() if dim in _PIXELS}
+        self._size = max(1, math.prod(self._sizes.values()))
 
     @property
     def progress(self) -> float:
@@ -57,21 +60,33 @@ class LiveAcquisition:
 
     def __iter__(self) -> Iterator[SignalSet]:
         """Yield blocks that are still to come."""
+        for filled in self._parts():
+            block = self._whole().isel({dim: _kept(part) for dim, part in filled.items()})
+            yield block.squeeze("frame", drop=False) if _one_frame(filled) else block
+
+    def _parts(self) -> Iterator[Filled]:
+        """Let the parts that are still to come be filled, one by one."""
         while not self._aborted:
             filled = self._next()
             if filled is None:
                 return
-            block = self._whole().isel({dim: _kept(part) for dim, part in filled.items()})
-            self._done += _pixels(block)
-            yield block.squeeze("frame", drop=False) if _one_frame(filled) else block
+            self._done += self._count(filled)
+            yield filled
         self._filling.close()
+
+    def _count(self, filled: Filled) -> int:
+        """Return the pixels of a part."""
+        counts = dict(self._sizes)
+        for dim in set(counts) & set(filled):
+            counts[dim] = len(range(self._sizes[dim])[_kept(filled[dim])])
+        return max(1, math.prod(counts.values()))
 
     def _next(self) -> Filled | None:
         try:
             return next(self._filling)
         except StopIteration:
             # A generator that broke is exhausted as well, and has not come to its end.
-            self._done = self._done if self._broken else self._size
+            self._done = self._done if self._broken or self._aborted else self._size
             return None
         except BaseException:
             self._broken = True
@@ -79,7 +94,7 @@ class LiveAcquisition:
 
     def result(self) -> SignalSet:
         """Wait for the end and return everything, NaN where it was not measured."""
-        for _ in self:
+        for _ in self._parts():
             pass
         return self._whole().copy(deep=True)
 
@@ -91,8 +106,3 @@ def _kept(part: int | slice) -> slice:
 
 def _one_frame(filled: Filled) -> bool:
     return isinstance(filled.get("frame"), int)
-
-
-def _pixels(signals: SignalSet) -> int:
-    sizes = (signals.sizes[dim] for dim in ("frame", "y", "x", "point") if dim in signals.sizes)
-    return max(1, math.prod(sizes))

@@ -88,8 +88,8 @@ class Scanner(Measuring[ScanRequest], Protocol):
 class PointSpectroscopy(Measuring[SpectrumRequest], Protocol):
     """Records spectra at a place, or on a grid of places.
 
-    Dims (bias,) or (energy,); a force curve has (time,) with the coordinate ``z``. On a grid
-    (y, x) come first.
+    Dims (bias,), (energy,), (frequency,) or (time,); a force curve has (time,) with the
+    coordinate ``z``. On a grid (y, x) come first.
     """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Protocol
 
@@ -60,7 +61,9 @@ class VirtualClock:
     def sleep(self, seconds: float) -> None:
         """Advance by `seconds`; waits in real time only if `speed` is finite."""
         if seconds > 0:
-            time.sleep(seconds / self._speed)
+            # Even a sleep of 0 s gives the processor away, which can take half a millisecond.
+            if math.isfinite(self._speed):
+                time.sleep(seconds / self._speed)
             self._now += seconds
 
     def set(self, now: float) -> None:

@@ -13,10 +13,11 @@ class SpectrumMode(Value):
 
     Parameters
     ----------
-    kind : {"bias", "force", "energy"}
+    kind : {"bias", "force", "energy", "frequency", "time"}
         What is swept.
     dim, quantity, unit : str
-        Of the spectral axis: ``"bias"`` in V, ``"energy"`` in eV; a force curve runs over
+        Of the spectral axis: ``"bias"`` in V, ``"energy"`` in eV, ``"frequency"`` in Hz,
+        ``"time"`` in s after a pulse; a force curve runs over
         ``"time"`` in s and carries the height of the tip as coordinate ``z``.
     low, high : float
         Ends of the axis as the instrument is set.
@@ -70,6 +71,8 @@ class InstrumentDescription(Value):
         Paths over the pixels it can scan.
     notice : str
         What everybody who connects has to know, such as "not tried on hardware".
+    units : dict of str to str
+        SI unit of each channel by name, as far as the instrument knows before it measures.
     """
 
     name: str
@@ -87,3 +90,4 @@ class InstrumentDescription(Value):
     cameras: tuple[str, ...] = ()
     orders: tuple[Order, ...] = ("raster",)
     notice: str = ""
+    units: dict[str, str] = {}

@@ -33,8 +33,16 @@ def places(request: ScanRequest) -> FloatArray:
     if request.points:
         return np.array(request.points, dtype=float)
     grid = np.stack(np.meshgrid(*_offsets(request)), axis=-1).reshape(-1, 2)
-    cos, sin = np.cos(request.rotation), np.sin(request.rotation)
-    turned: FloatArray = grid @ np.array([[cos, sin], [-sin, cos]]) + np.array(request.centre)
+    return _turned(grid, request)
+
+
+def _turned(offsets: FloatArray, request: ScanRequest) -> FloatArray:
+    """Turn offsets from the centre with the frame; NaN and infinity give NaN, without a warning."""
+    with np.errstate(invalid="ignore"):
+        cos, sin = np.cos(request.rotation), np.sin(request.rotation)
+        turned: FloatArray = offsets @ np.array([[cos, sin], [-sin, cos]]) + np.array(
+            request.centre
+        )
     return turned
 
 
@@ -43,9 +51,7 @@ def corners(request: ScanRequest) -> FloatArray:
     if request.points:
         return np.array(request.points, dtype=float)
     half = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.array(request.field_of_view) / 2
-    cos, sin = np.cos(request.rotation), np.sin(request.rotation)
-    turned: FloatArray = half @ np.array([[cos, sin], [-sin, cos]]) + np.array(request.centre)
-    return turned
+    return _turned(half, request)
 
 
 def path(request: ScanRequest) -> IntArray:

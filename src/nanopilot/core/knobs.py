@@ -106,6 +106,9 @@ class Knobs:
                 f"`{parameter.key}` is {value:g} {parameter.unit}; the instrument accepts "
                 f"{limits.low:g} {parameter.unit} to {limits.high:g} {parameter.unit}."
             )
+        # Before the rounding to a step, which would make a truth value of anything.
+        if parameter.switch and value not in (0, 1):
+            raise OutOfRange(f"`{parameter.key}` is a switch: 0 or 1, not {value:g}.")
         if not parameter.step:
             return float(value)
         rounded = round(value / parameter.step) * parameter.step

@@ -13,7 +13,7 @@ from nanopilot.core.values import Value
 Position = tuple[Length, Length]
 Direction = Literal["trace", "retrace"]
 Order = Literal["raster", "serpentine", "spiral", "lines", "points"]
-SpectrumKind = Literal["bias", "force", "energy"]
+SpectrumKind = Literal["bias", "force", "energy", "frequency", "time"]
 ValueT = TypeVar("ValueT", bound=Value)
 
 
@@ -87,8 +87,9 @@ class SpectrumRequest(Value):
     ----------
     position : (float, float)
         Where, (x, y) in metres; of a grid, its centre.
-    kind : {"bias", "force", "energy"}
-        What is swept: the bias, the height of the tip, or nothing (all energy losses at once).
+    kind : {"bias", "force", "energy", "frequency", "time"}
+        What is swept: the bias, the height of the tip, nothing (all energy losses at once), the
+        frequency of the drive, or the time after a pulse.
     channels : tuple of str
         Detectors to record; empty: all the instrument has.
     bias : tuple of float
@@ -206,7 +207,7 @@ Request = ScanRequest | SpectrumRequest | CameraRequest | WriteRequest
 Command = Request | SetRequest
 
 
-def from_outside(kind: type[ValueT], **settings: Any) -> ValueT:
+def from_outside(kind: type[ValueT], /, **settings: Any) -> ValueT:
     """Build a value from settings that came from a person, a file or a wire.
 
     Raises

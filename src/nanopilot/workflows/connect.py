@@ -27,11 +27,13 @@ def connect(instrument: str, *, limits: Limits | None = None, **options: Any) ->
     Parameters
     ----------
     instrument : str
-        A name registered under ``nanopilot.instruments``, such as ``"replay"``.
+        A name registered under ``nanopilot.instruments``, such as ``"replay"``, or the address
+        of an instrument that is served, such as ``"http://127.0.0.1:8500"``.
     limits : Limits, optional
         Absolute limits; none beyond the instrument's own when not given.
     **options
-        What the instrument needs, for instance ``sample="beps-pto"``.
+        What the instrument needs, for instance ``sample="beps-pto"``; of one that is served,
+        see `nanopilot.instruments.remote.connect_remote`.
 
     Raises
     ------
@@ -45,6 +47,10 @@ def connect(instrument: str, *, limits: Limits | None = None, **options: Any) ->
     >>> connect("replay", sample="beps-pto").describe().grid
     (50, 50)
     """
+    if instrument.startswith(("http://", "https://")):
+        from nanopilot.instruments.remote import connect_remote
+
+        return connect_remote(instrument, limits=limits, **options)
     factory = registry.load("instruments", instrument)
     try:
         inspect.signature(factory).bind(**options)

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from nanopilot.app.cli import bench, demo, runs, start
+from nanopilot.app.cli import bench, conform, demo, doctor, export, runs, serve, start, twins
 from nanopilot.core.errors import NanopilotError
 
 #: What typer raises for a bad command line. It brings its own copy of click in some versions
@@ -27,8 +27,13 @@ app = typer.Typer(
 )
 start.add_to(app)
 runs.add_to(app)
+export.add_to(app)
+conform.add_to(app)
+doctor.add_to(app)
+serve.add_to(app)
 demo.add_to(app)
 app.add_typer(bench.app, name="bench")
+app.add_typer(twins.app, name="twins")
 
 
 @app.callback(invoke_without_command=True)
