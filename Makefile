@@ -80,10 +80,10 @@ endef
 $(VENV)/core: $(INPUTS) | $(VENV)/place
 	$(call install,nanopilot)
 
+# The pinned torch comes first: with it in place nothing can bring in another.
 $(VENV)/dev: $(INPUTS) | $(VENV)/place
-	$(call install,the development tools,[dev])
+	$(call install,the development tools,[dev],torch==2.13.0)
 
-# The pinned torch comes first: with it in place no peer can bring in another.
 $(VENV)/peers: $(INPUTS) | $(VENV)/place
 	$(call install,the peers,[peers],torch==2.13.0)
 
