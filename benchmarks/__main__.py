@@ -8,7 +8,17 @@ import importlib
 import json
 import sys
 
-MODULES = ("gaussian_process", "decision", "journal", "zarr_frames")
+MODULES = (
+    "gaussian_process",
+    "decision",
+    "journal",
+    "zarr_frames",
+    "remote",
+    "guard",
+    "sho",
+    "feedback",
+    "tip_imaging",
+)
 
 
 def main(chosen: list[str]) -> int:

@@ -16,7 +16,7 @@ from nanopilot.core.geometry import places
 from nanopilot.core.limits import Budget, Estimate, PlaceBudget
 from nanopilot.core.requests import CameraRequest, ScanRequest, SpectrumRequest, WriteRequest
 from nanopilot.core.signals import check
-from nanopilot.instruments.places import Deposit, Places
+from nanopilot.instruments.guard.places import Deposit, Places
 from tests.instruments.watched import Twin, guarded
 
 CELL = 10e-9

@@ -7,8 +7,7 @@ import threading
 
 from nanopilot.core.clock import Clock
 from nanopilot.core.errors import NotInCommand
-from nanopilot.instruments import Guard
-from nanopilot.instruments.lease import Lease
+from nanopilot.instruments import Guard, Lease
 from nanopilot.instruments.remote.messages import AskLease, LeaseGiven
 
 

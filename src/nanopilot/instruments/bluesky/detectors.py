@@ -14,7 +14,7 @@ from nanopilot.instruments.bluesky.readings import Field
 from nanopilot.instruments.bluesky.recipes import Recipe
 from nanopilot.instruments.bluesky.sharing import Shared
 from nanopilot.instruments.bluesky.tasks import Dropped, Task
-from nanopilot.instruments.books import refusal
+from nanopilot.instruments.guard import refusal
 
 Document = dict[str, Any]
 Template = ScanRequest | SpectrumRequest | CameraRequest

@@ -11,7 +11,7 @@ from nanopilot.core.parameters import Parameter
 from nanopilot.core.requests import SetRequest
 from nanopilot.instruments.bluesky.sharing import DIGITS, Shared
 from nanopilot.instruments.bluesky.tasks import Task
-from nanopilot.instruments.books import refusal
+from nanopilot.instruments.guard import refusal
 
 Document = dict[str, Any]
 

@@ -20,8 +20,8 @@ from nanopilot.core.errors import (
 )
 from nanopilot.core.events import Audit
 from nanopilot.core.limits import Budget, Estimate, Spent, Violation
-from nanopilot.instruments.checks import check_budget
-from nanopilot.instruments.places import Deposit, Places
+from nanopilot.instruments.guard.checks import check_budget
+from nanopilot.instruments.guard.places import Deposit, Places
 
 #: Seconds that a row about safety waits for another that is being written.
 _PATIENCE = 1.0

@@ -17,7 +17,7 @@ from nanopilot.core.requests import (
     SpectrumRequest,
     WriteRequest,
 )
-from nanopilot.instruments.trust import not_finite
+from nanopilot.instruments.guard.trust import not_finite
 
 #: More values than this in one measurement are a mistake on every instrument: 2 GiB a channel.
 MOST_VALUES = 2**28

@@ -18,14 +18,14 @@ from nanopilot.core.events import Audit
 from nanopilot.core.limits import Violation
 from nanopilot.core.parameters import Setting
 from nanopilot.core.requests import Request
-from nanopilot.instruments.books import refusal
-from nanopilot.instruments.command import Commander, Token
-from nanopilot.instruments.gates import makes_safe
-from nanopilot.instruments.judging import Cost, Dials, Judge, Meter
-from nanopilot.instruments.readback import not_reached
-from nanopilot.instruments.running import Running, busy
-from nanopilot.instruments.securing import Securing
-from nanopilot.instruments.trust import trusted, trusted_numbers
+from nanopilot.instruments.guard.books import refusal
+from nanopilot.instruments.guard.command import Commander, Token
+from nanopilot.instruments.guard.gates import makes_safe
+from nanopilot.instruments.guard.judging import Cost, Dials, Judge, Meter
+from nanopilot.instruments.guard.readback import not_reached
+from nanopilot.instruments.guard.running import Running, busy
+from nanopilot.instruments.guard.securing import Securing
+from nanopilot.instruments.guard.trust import trusted, trusted_numbers
 
 Verdict = Literal["allowed", "refused", "rehearsed", "unverified", "command"]
 

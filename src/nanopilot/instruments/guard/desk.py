@@ -12,14 +12,14 @@ from nanopilot.core.errors import Interlocked, NanopilotError, Unsupported
 from nanopilot.core.events import Audit
 from nanopilot.core.limits import Budget, Violation
 from nanopilot.core.requests import SetRequest
-from nanopilot.instruments.books import Books, refusal
-from nanopilot.instruments.command import Token
-from nanopilot.instruments.control import Control
-from nanopilot.instruments.judging import Dials, Judge, Rules
-from nanopilot.instruments.parts import Parts
-from nanopilot.instruments.rehearsal import RehearsingControl
-from nanopilot.instruments.securing import Securing
-from nanopilot.instruments.trust import trusted, trusted_set
+from nanopilot.instruments.guard.books import Books, refusal
+from nanopilot.instruments.guard.command import Token
+from nanopilot.instruments.guard.control import Control
+from nanopilot.instruments.guard.judging import Dials, Judge, Rules
+from nanopilot.instruments.guard.parts import Parts
+from nanopilot.instruments.guard.rehearsal import RehearsingControl
+from nanopilot.instruments.guard.securing import Securing
+from nanopilot.instruments.guard.trust import trusted, trusted_set
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nanopilot.core.limits import Limits, Range, Violation
 from nanopilot.core.parameters import Parameter
-from nanopilot.instruments.checks import out_of_range
+from nanopilot.instruments.guard.checks import out_of_range
 
 #: Off or on, whether a driver says so or not.
 _SWITCHES = frozenset(

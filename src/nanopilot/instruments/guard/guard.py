@@ -24,13 +24,13 @@ from nanopilot.core.limits import Budget, Limits, Spent, Violation
 from nanopilot.core.parameters import State
 from nanopilot.core.requests import Command
 from nanopilot.core.signals import Signal
-from nanopilot.instruments.command import Token
-from nanopilot.instruments.desk import Desk
-from nanopilot.instruments.guarded import GuardedAdjustable, GuardedMeasuring
-from nanopilot.instruments.judging import Dials, Rules
+from nanopilot.instruments.guard.command import Token
+from nanopilot.instruments.guard.desk import Desk
+from nanopilot.instruments.guard.guarded import GuardedAdjustable, GuardedMeasuring
+from nanopilot.instruments.guard.judging import Dials, Rules
 
 if TYPE_CHECKING:
-    from nanopilot.instruments.lease import Lease
+    from nanopilot.instruments.guard.lease import Lease
 
 
 class Guard:
@@ -195,7 +195,7 @@ class Guard:
         NotInCommand
             Somebody has it.
         """
-        from nanopilot.instruments.lease import Lease
+        from nanopilot.instruments.guard.lease import Lease
 
         return Lease(self.__desk, self.source, self.__desk.grant(holder, seconds, silence))
 

@@ -8,9 +8,9 @@ from nanopilot.core.capabilities import Acquisition
 from nanopilot.core.errors import Unsupported
 from nanopilot.core.limits import Estimate, Violation
 from nanopilot.core.parameters import Parameter, Setting
-from nanopilot.instruments.command import Token
-from nanopilot.instruments.control import Control
-from nanopilot.instruments.judging import Dials, Meter
+from nanopilot.instruments.guard.command import Token
+from nanopilot.instruments.guard.control import Control
+from nanopilot.instruments.guard.judging import Dials, Meter
 
 
 class GuardedMeasuring:

@@ -14,13 +14,13 @@ from nanopilot.core.interlocks import Interlock
 from nanopilot.core.limits import Estimate, Limits, Violation
 from nanopilot.core.parameters import State
 from nanopilot.core.requests import Position, Request, SpectrumRequest
-from nanopilot.instruments.books import Books, refusal
-from nanopilot.instruments.checks import check_estimate, check_limits
-from nanopilot.instruments.gates import Gate, check_values
-from nanopilot.instruments.interlocking import FreshState, Interlocking, broken
-from nanopilot.instruments.motion import Motion
-from nanopilot.instruments.places import Deposit
-from nanopilot.instruments.trust import not_finite, trusted
+from nanopilot.instruments.guard.books import Books, refusal
+from nanopilot.instruments.guard.checks import check_estimate, check_limits
+from nanopilot.instruments.guard.gates import Gate, check_values
+from nanopilot.instruments.guard.interlocking import FreshState, Interlocking, broken
+from nanopilot.instruments.guard.motion import Motion
+from nanopilot.instruments.guard.places import Deposit
+from nanopilot.instruments.guard.trust import not_finite, trusted
 
 T = TypeVar("T")
 

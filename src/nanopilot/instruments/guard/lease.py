@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Self
 
 from nanopilot.core.errors import NotInCommand
-from nanopilot.instruments.command import Token
-from nanopilot.instruments.desk import Desk
-from nanopilot.instruments.guard import Guard
-from nanopilot.instruments.watchdog import Watchdog
+from nanopilot.instruments.guard.command import Token
+from nanopilot.instruments.guard.desk import Desk
+from nanopilot.instruments.guard.guard import Guard
+from nanopilot.instruments.guard.watchdog import Watchdog
 
 
 class Lease(Guard):

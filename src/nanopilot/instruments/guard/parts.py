@@ -9,8 +9,8 @@ from nanopilot.core.capabilities import MEASURING, Instrument
 from nanopilot.core.errors import InvalidRequest, Unsupported
 from nanopilot.core.limits import Limits
 from nanopilot.core.requests import Command, SetRequest
-from nanopilot.instruments.gates import gates
-from nanopilot.instruments.judging import Dials, Meter
+from nanopilot.instruments.guard.gates import gates
+from nanopilot.instruments.guard.judging import Dials, Meter
 
 
 class Parts:

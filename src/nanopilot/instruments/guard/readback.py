@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nanopilot.core.parameters import Parameter, Setting
-from nanopilot.instruments.gates import Gate
+from nanopilot.instruments.guard.gates import Gate
 
 
 def not_reached(

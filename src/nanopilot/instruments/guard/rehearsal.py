@@ -11,10 +11,10 @@ from nanopilot.core.limits import Violation
 from nanopilot.core.parameters import Setting, by_key
 from nanopilot.core.requests import Request
 from nanopilot.core.signals import SignalSet
-from nanopilot.instruments.command import Token
-from nanopilot.instruments.control import Control
-from nanopilot.instruments.gates import SAFE
-from nanopilot.instruments.judging import Dials, Meter
+from nanopilot.instruments.guard.command import Token
+from nanopilot.instruments.guard.control import Control
+from nanopilot.instruments.guard.gates import SAFE
+from nanopilot.instruments.guard.judging import Dials, Meter
 
 
 class Rehearsed:

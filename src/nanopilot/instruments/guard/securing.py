@@ -9,11 +9,11 @@ from nanopilot.core.capabilities import MEASURING, Instrument
 from nanopilot.core.errors import DeviceError, Stopped, Unsupported
 from nanopilot.core.events import Audit
 from nanopilot.core.parameters import by_key
-from nanopilot.instruments.books import Books
-from nanopilot.instruments.gates import SAFE
-from nanopilot.instruments.judging import Meter
-from nanopilot.instruments.running import Running
-from nanopilot.instruments.stopping import EmergencyStop
+from nanopilot.instruments.guard.books import Books
+from nanopilot.instruments.guard.gates import SAFE
+from nanopilot.instruments.guard.judging import Meter
+from nanopilot.instruments.guard.running import Running
+from nanopilot.instruments.guard.stopping import EmergencyStop
 
 #: The beam first, as it takes no time; a tip may take a second to retract.
 _ORDER = ("Beam.blanked", "Approach.engaged")
