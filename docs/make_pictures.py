@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from draw_instruments import draw as draw_instruments
+from draw_twins import draw as draw_twins
 from PIL import Image
 
 from nanopilot.app.demo import run_demo
@@ -15,10 +16,11 @@ CHOSEN, WIDTH = ("sites", "progress", "map"), 1200
 
 
 def main() -> None:
-    """Draw five instruments; carry out the demonstration and keep some of its figures, small."""
+    """Draw instruments, twins, and the demonstration, of which some figures are kept, small."""
     target = Path(__file__).parent / "pictures"
     target.mkdir(exist_ok=True)
     draw_instruments(target / "instruments.png")
+    draw_twins(target)
     with TemporaryDirectory() as scratch:
         run = Path(scratch) / "demo"
         for _ in run_demo(seed=0, budget=0.1, folder=run):

@@ -10,7 +10,7 @@ from nanopilot.bench.guard_assault import Assault
 from nanopilot.bench.guard_scene import Tally
 from nanopilot.bench.tracks.guard import GuardTrack, bare, clamped, guarded
 from nanopilot.core.limits import Violation
-from nanopilot.instruments import command, control, gates, judging, motion, trust
+from nanopilot.instruments.guard import command, control, gates, judging, motion, trust
 from nanopilot.instruments.guard.control import Control
 
 SIZE = 2_000

@@ -89,18 +89,29 @@ def print_tracks(tracks: Sequence[Track], as_json: bool) -> None:
     _console().print(table)
 
 
+#: More metrics than this stand below one another, or no terminal were wide enough.
+_ACROSS = 8
+
+
 def print_result(result: Result) -> None:
     """Print methods with intervals, and the lines of acceptance."""
     metrics = list(dict.fromkeys(m for scores in result.methods.values() for m in scores))
-    table = Table("method", *metrics, box=None, padding=(0, 2, 0, 0))
-    for name, scores in result.methods.items():
-        cells = [
+    rows = [
+        [name + (" *" if name == result.default else "")]
+        + [
             f"{scores[m].mean:.3f} [{scores[m].low:.3f}, {scores[m].high:.3f}]"
             if m in scores
             else "-"
             for m in metrics
         ]
-        table.add_row(name + (" *" if name == result.default else ""), *cells)
+        for name, scores in result.methods.items()
+    ]
+    grid = [["method", *metrics], *rows]
+    if len(metrics) > _ACROSS:
+        grid = [list(column) for column in zip(*grid, strict=True)]
+    table = Table(*grid[0], box=None, padding=(0, 2, 0, 0))
+    for row in grid[1:]:
+        table.add_row(*row)
     typer.echo(
         f"{result.track} {result.version}, {len(result.seeds)} seeds, {result.seconds:.0f} s; "
         "mean [95 % bootstrap], * shipped"
