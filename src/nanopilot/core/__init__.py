@@ -9,8 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nanopilot.core.adjustables import (
+        Approach,
+        Beam,
+        BiasSource,
+        Corrector,
+        Detectors,
+        Feedback,
+        Focus,
+        Positioner,
+        Stage,
+        Vacuum,
+    )
     from nanopilot.core.capabilities import (
         Acquisition,
+        BiasWriter,
+        Camera,
         Instrument,
         InstrumentDescription,
         PointSpectroscopy,
@@ -20,47 +34,82 @@ if TYPE_CHECKING:
     from nanopilot.core.errors import NanopilotError
     from nanopilot.core.features import FeatureTable
     from nanopilot.core.history import Action, History, Step
+    from nanopilot.core.interlocks import Condition, Interlock
     from nanopilot.core.limits import Area, Budget, Estimate, Limits, Range, Spent, Violation
-    from nanopilot.core.requests import ScanRequest, SpectrumRequest
+    from nanopilot.core.parameters import Parameter, Setting, State
+    from nanopilot.core.requests import (
+        CameraRequest,
+        ScanRequest,
+        SetRequest,
+        SpectrumRequest,
+        WriteRequest,
+    )
     from nanopilot.core.signals import Axis, Signal, SignalSet, make_signal
 
 _HOME = {
-    "capabilities": "Acquisition Instrument InstrumentDescription PointSpectroscopy Scanner",
+    "adjustables": (
+        "Approach Beam BiasSource Corrector Detectors Feedback Focus Positioner Stage Vacuum"
+    ),
+    "capabilities": (
+        "Acquisition BiasWriter Camera Instrument InstrumentDescription PointSpectroscopy Scanner"
+    ),
     "clock": "Clock RealClock VirtualClock",
     "errors": "NanopilotError",
     "features": "FeatureTable",
     "history": "Action History Step",
     "limits": "Area Budget Estimate Limits Range Spent Violation",
-    "requests": "ScanRequest SpectrumRequest",
+    "interlocks": "Condition Interlock",
+    "parameters": "Parameter Setting State",
+    "requests": "CameraRequest ScanRequest SetRequest SpectrumRequest WriteRequest",
     "signals": "Axis Signal SignalSet make_signal",
 }
 
 __all__ = [
     "Acquisition",
     "Action",
+    "Approach",
     "Area",
     "Axis",
+    "Beam",
+    "BiasSource",
+    "BiasWriter",
     "Budget",
+    "Camera",
+    "CameraRequest",
     "Clock",
+    "Condition",
+    "Corrector",
+    "Detectors",
     "Estimate",
     "FeatureTable",
+    "Feedback",
+    "Focus",
     "History",
     "Instrument",
     "InstrumentDescription",
+    "Interlock",
     "Limits",
     "NanopilotError",
+    "Parameter",
     "PointSpectroscopy",
+    "Positioner",
     "Range",
     "RealClock",
     "ScanRequest",
     "Scanner",
+    "SetRequest",
+    "Setting",
     "Signal",
     "SignalSet",
     "SpectrumRequest",
     "Spent",
+    "Stage",
+    "State",
     "Step",
+    "Vacuum",
     "Violation",
     "VirtualClock",
+    "WriteRequest",
     "make_signal",
 ]
 
