@@ -1,0 +1,8 @@
+"""A scanning-probe microscope whose truth is known: sample, tip, loop, noise and drift."""
+
+from nanopilot.twins.spm.sample import Sample
+from nanopilot.twins.spm.settings import SpmSettings
+from nanopilot.twins.spm.tip import Apex, Tip
+from nanopilot.twins.spm.twin import SpmTwin
+
+__all__ = ["Apex", "Sample", "SpmSettings", "SpmTwin", "Tip"]
