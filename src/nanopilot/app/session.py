@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nanopilot.app.progress import progress_listener
+from nanopilot.core import registry
+from nanopilot.core.errors import InvalidRequest
 from nanopilot.core.events import Event, Note
 from nanopilot.core.history import History
 from nanopilot.core.signals import SignalSet
@@ -81,6 +83,7 @@ class Run:
 
         The instrument is connected as it was before, unless it is given.
         """
+        self._must_be_an_experiment("go on with")
         with progress_listener(progress) as listener:
             return resume(self.path, scope, listeners=(listener,))
 
@@ -91,6 +94,7 @@ class Run:
         --------
         ``run.replay(policy="random")``, ``run.replay(reward="coercive-bias")``.
         """
+        self._must_be_an_experiment("replay")
         with self._open() as stored:
             return _counterfactual.counterfactual(stored, changes)
 
@@ -98,7 +102,16 @@ class Run:
         """Write the report, one HTML file with its figures beside it, and return its path."""
         from nanopilot.app.report import write_report
 
+        self._must_be_an_experiment("report on")
         return write_report(self.path, path)
+
+    def _must_be_an_experiment(self, wanted: str) -> None:
+        workflow = self.record.workflow
+        if workflow not in registry.names("workflows"):
+            raise InvalidRequest(
+                f"`run` {self.path.name} is the journal of `nanopilot {workflow}`; there is "
+                f"nothing to {wanted}. Read it with: nanopilot show --events {self.path}"
+            )
 
     def _open(self) -> RunFolder:
         return RunFolder.open(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from nanopilot.app.progress import bar, lines
 from nanopilot.app.session import Run
 from nanopilot.bench.runner import Result
 from nanopilot.bench.track import Track
+from nanopilot.core import registry
+from nanopilot.core.events import Audit
 from nanopilot.io.catalogue import RunSummary
 from nanopilot.workflows.counterfactual import Counterfactual
 
@@ -35,7 +38,11 @@ def print_summary(run: Run, *, report: Path | None, as_json: bool) -> None:
     for name, value in record.settings.items():
         if value not in ("", {}, None):
             typer.echo(f"  {name} = {value}")
-    if not summary:
+    if record.workflow not in registry.names("workflows"):
+        kinds = Counter(event.verdict for event in run.events() if isinstance(event, Audit))
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in kinds.items())
+        typer.echo(f"journal of a server: {verdicts or 'no commands'}")
+    elif not summary:
         steps = len(run.history)
         typer.echo(f"unfinished after {steps} steps; go on with: nanopilot resume {run.path}")
     else:

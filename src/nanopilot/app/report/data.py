@@ -66,7 +66,7 @@ class Measured:
 class Incident:
     """Something out of the ordinary, and when (s of instrument time)."""
 
-    kind: Literal["resumed", "unknown", "refused", "failed"]
+    kind: Literal["resumed", "unknown", "failed", "refused", "unverified", "stopped", "secured"]
     text: str
     time: float
 

@@ -59,10 +59,13 @@ class Reading:
             self.incidents.append(Incident("unknown", event.text, self.now))
 
     def _see_audit(self, event: Audit) -> None:
-        self.verdicts[event.verdict] += 1
-        if event.verdict == "refused":
-            self.now = max(self.now, event.time)
-            self.incidents.append(Incident("refused", " ".join(event.reasons), event.time))
+        self.verdicts[event.verdict] = self.verdicts.get(event.verdict, 0) + 1
+        match event.verdict:
+            case "refused" | "unverified" | "stopped" | "secured" as kind:
+                self.now = max(self.now, event.time)
+                self.incidents.append(Incident(kind, " ".join(event.reasons), event.time))
+            case _:
+                pass
 
     def steps(self) -> tuple[Measured, ...]:
         """Join decisions and outcomes, in order of the steps."""

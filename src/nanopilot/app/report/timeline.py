@@ -28,6 +28,9 @@ _KINDS = {
     "unknown": (CONTROL, "D", "unknown, repeated"),
     "refused": (CONTROL, "X", "refused by the guard"),
     "failed": (MUTED, "v", "not measured"),
+    "unverified": (CONTROL, "P", "set, and another value read back"),
+    "stopped": (CONTROL, "s", "emergency stop"),
+    "secured": (MUTED, "s", "made safe"),
 }
 
 

@@ -67,6 +67,8 @@ class Service:
         scope.begin_run(Budget(), self._audit)
 
     def _audit(self, row: Audit) -> None:
+        if not row.by and row.verdict in ("allowed", "refused", "unverified"):
+            row = row.model_copy(update={"by": "a client without a lease"})
         self._record(row)
         self.listeners.tell(row.model_dump_json())
 
