@@ -14,10 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nanopilot.app.session import Run, connect, open_run, run
+    from nanopilot.app.session import Run, connect, open_run, rehearse, run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "connect", "open_run", "run"]
+__all__ = ["Run", "__version__", "connect", "open_run", "rehearse", "run"]
 
 
 def __getattr__(name: str) -> Any:

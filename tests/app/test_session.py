@@ -8,6 +8,7 @@ import pytest
 import nanopilot as npl
 from nanopilot.app.demo import run_demo
 from nanopilot.app.progress import progress_listener
+from nanopilot.core.errors import UnknownName
 from nanopilot.core.events import Event, Outcome
 
 
@@ -80,3 +81,20 @@ def test_what_is_not_public_is_not_there() -> None:
     assert "connect" in dir(npl)
     with pytest.raises(AttributeError, match="no attribute 'conect'"):
         _ = npl.conect  # type: ignore[attr-defined]
+
+
+def test_rehearsal_costs_what_the_run_costs_and_leaves_nothing(tmp_path: Path) -> None:
+    scope = npl.connect("replay", sample="beps-pto")
+    cost = npl.rehearse("discover", scope, budget=0.01)
+    assert scope.spent.frames == 0
+    run = npl.run("discover", scope, budget=0.01, folder=tmp_path / "run", progress=False)
+    assert run.summary["measured"] == cost.spectra
+    assert scope.spent.frames == cost.frames
+    assert scope.spent.spectra == cost.spectra
+    assert scope.spent.seconds == pytest.approx(cost.seconds, rel=0.5)
+
+
+def test_rehearsal_says_what_speaks_against_the_run() -> None:
+    scope = npl.connect("replay", sample="beps-pto")
+    with pytest.raises(UnknownName, match="reward"):
+        npl.rehearse("discover", scope, reward="gold")

@@ -12,6 +12,7 @@ from nanopilot.core import registry
 from nanopilot.core.errors import InvalidRequest
 from nanopilot.core.events import Event, Note
 from nanopilot.core.history import History
+from nanopilot.core.limits import Estimate
 from nanopilot.core.signals import SignalSet
 from nanopilot.instruments import Guard
 from nanopilot.io.catalogue import find_run
@@ -22,8 +23,9 @@ from nanopilot.workflows import counterfactual as _counterfactual
 from nanopilot.workflows.connect import connect
 from nanopilot.workflows.counterfactual import Counterfactual
 from nanopilot.workflows.launch import fresh_name, launch, resume
+from nanopilot.workflows.launch import rehearse as _rehearse
 
-__all__ = ["Run", "connect", "open_run", "run", "runs_root"]
+__all__ = ["Run", "connect", "open_run", "rehearse", "run", "runs_root"]
 
 
 def runs_root() -> Path:
@@ -157,6 +159,17 @@ def run(
         path = runs_root() / fresh_name(workflow) if folder is None else Path(folder)
         launch(workflow, scope, settings, path, listeners=listeners)
     return Run(path)
+
+
+def rehearse(workflow: str, scope: Guard, **settings: Any) -> Estimate:
+    """Return what a run would cost, having checked it as `run` does; nothing is measured.
+
+    Examples
+    --------
+    >>> rehearse("discover", connect("replay", sample="beps-pto"), budget=0.1).spectra
+    250
+    """
+    return _rehearse(workflow, scope, settings)
 
 
 def open_run(which: str | Path, root: Path | None = None) -> Run:

@@ -15,7 +15,7 @@ from nanopilot.core.capabilities import InstrumentDescription, PointSpectroscopy
 from nanopilot.core.errors import Unsupported
 from nanopilot.core.events import Intent, Note, Outcome
 from nanopilot.core.history import History
-from nanopilot.core.limits import Budget
+from nanopilot.core.limits import Budget, Estimate
 from nanopilot.core.requests import ScanRequest, SpectrumRequest
 from nanopilot.core.signals import Signal, SignalSet
 from nanopilot.instruments import Guard, refusal
@@ -59,6 +59,24 @@ def check(scope: Guard, settings: DiscoverSettings) -> None:
     ]
     if found:
         raise refusal(found)
+
+
+def estimate(scope: Guard, settings: DiscoverSettings) -> Estimate:
+    """Return what the run will cost: one frame, and the spectra that the budget pays for.
+
+    Every spectrum is taken to cost as much as one in the middle of the area, with the way there
+    from where the tip is now; a stop rule may end the run before.
+    """
+    described = scope.describe()
+    channel = _channel(described, settings)
+    frame = scope.capability(Scanner).estimate(overview_request(described, channel))
+    middle = SpectrumRequest(position=described.area.centre, channels=(channel,))
+    one = scope.capability(PointSpectroscopy).estimate(middle)
+    rows, columns = described.grid
+    sites = settings.sites(rows * columns)
+    costs = ("seconds", "bytes", "electrons", "bias_seconds", "wear")
+    total = {name: getattr(frame, name) + sites * getattr(one, name) for name in costs}
+    return Estimate(frames=frame.frames, spectra=sites * one.spectra, **total)
 
 
 def carry_out(engine: Engine, settings: DiscoverSettings) -> None:
@@ -153,4 +171,4 @@ def _channel(described: InstrumentDescription, settings: DiscoverSettings) -> st
     return settings.channel or both[0]
 
 
-discover = Workflow(settings=DiscoverSettings, check=check, carry_out=carry_out)
+discover = Workflow(settings=DiscoverSettings, check=check, estimate=estimate, carry_out=carry_out)

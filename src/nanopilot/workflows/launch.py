@@ -13,6 +13,7 @@ from typing import Any
 
 from nanopilot.core import registry
 from nanopilot.core.events import Note, Plan
+from nanopilot.core.limits import Estimate
 from nanopilot.core.requests import from_outside
 from nanopilot.core.values import Value
 from nanopilot.instruments import Guard, Lease
@@ -100,6 +101,19 @@ def launch(
         instrument = scope.describe().model_dump(mode="json")
         engine.record(Plan(workflow=workflow, settings=record.settings, instrument=instrument))
         work.carry_out(engine, checked)
+
+
+def rehearse(workflow: str, scope: Guard, settings: Mapping[str, Any]) -> Estimate:
+    """Check a workflow as `launch` would, and return what it will cost; nothing is measured.
+
+    Raises
+    ------
+    NanopilotError
+        What speaks against the run.
+    """
+    work, checked = find(workflow), settings_of(workflow, settings)
+    work.check(scope, checked)
+    return work.estimate(scope, checked)
 
 
 def resume(

@@ -18,6 +18,7 @@ from nanopilot.bench.runner import Result
 from nanopilot.bench.track import Track
 from nanopilot.core import registry
 from nanopilot.core.events import Audit
+from nanopilot.core.limits import Estimate
 from nanopilot.io.catalogue import RunSummary
 from nanopilot.workflows.counterfactual import Counterfactual
 
@@ -62,6 +63,21 @@ def print_summary(run: Run, *, report: Path | None, as_json: bool) -> None:
     typer.echo(f"run:    {run.path}")
     if report is not None:
         typer.echo(f"report: {report}")
+
+
+def print_estimate(cost: Estimate, *, as_json: bool) -> None:
+    """Print what a run would cost."""
+    if as_json:
+        typer.echo(cost.model_dump_json())
+        return
+    minutes, seconds = divmod(round(cost.seconds), 60)
+    dose = f", {cost.electrons:.3g} electrons" if cost.electrons else ""
+    bias = f", {cost.bias_seconds:.0f} s under bias" if cost.bias_seconds else ""
+    wear = f", {cost.wear * 1e3:.3g} mm of tip travel in contact" if cost.wear else ""
+    typer.echo(
+        f"nothing speaks against it; it would take {minutes} min {seconds} s of instrument time: "
+        f"{cost.frames} frame{'s' * (cost.frames != 1)}, {cost.spectra} spectra, {cost.bytes / 1e6:.3g} MB{dose}{bias}{wear}"
+    )
 
 
 def print_runs(found: Sequence[RunSummary], *, as_json: bool) -> None:

@@ -25,7 +25,10 @@ def add_to(app: typer.Typer) -> None:
 def run(
     workflow: Annotated[str, typer.Argument(help="Name of the workflow, such as 'discover'.")],
     instrument: Annotated[str, typer.Option(help="Name of the instrument.")] = "replay",
-    sample: Annotated[str, typer.Option(help="File, or a recording by name.")] = "beps-pto",
+    sample: Annotated[
+        str | None, typer.Option(help="What it looks at; for a recording 'beps-pto', or a file.")
+    ] = None,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the instrument.")] = None,
     reward: Annotated[str, typer.Option(help="What is looked for.")] = "loop-area",
     policy: Annotated[str, typer.Option(help="How the next place is chosen.")] = "ucb",
     budget: Annotated[float, typer.Option(help="Fraction of the sites that is measured.")] = 0.1,
@@ -41,14 +44,19 @@ def run(
         Path | None, typer.Option(help="JSON file of limits the guard holds the run to.")
     ] = None,
     settings: Assignments = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check it and tell what it costs; measure nothing.")
+    ] = False,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Carry out a workflow on an instrument."""
     from nanopilot.app import session
-    from nanopilot.app.cli.printing import print_summary
+    from nanopilot.app.cli.printing import print_estimate, print_summary
 
-    options: dict[str, Any] = {"sample": sample}
+    options: dict[str, Any] = assignments(option or [])
+    if sample or instrument == "replay":
+        options["sample"] = sample or "beps-pto"
     if units:
         options["units"] = assignments(units, plain=True)
     if missing != "refuse":
@@ -56,6 +64,9 @@ def run(
     asked: dict[str, Any] = {"reward": reward, "policy": policy, "budget": budget, "seed": seed}
     asked |= assignments(settings or [])
     scope = session.connect(instrument, limits=read_limits(limits), **options)
+    if dry_run:
+        print_estimate(session.rehearse(workflow, scope, **asked), as_json=as_json)
+        return
     done = session.run(workflow, scope, folder=folder, progress=True, **asked)
     print_summary(done, report=done.report() if report else None, as_json=as_json)
 

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from nanopilot.app.cli import twins_fit
+
 app = typer.Typer(help="Simulated instruments, and what is true of them.", no_args_is_help=True)
+twins_fit.add_to(app)
 
 
 @app.command("list")
