@@ -87,6 +87,12 @@ IMPOSSIBLE: dict[str, tuple[ScanRequest, type[NanopilotError], str]] = {
     "NaN lines": (frame().model_copy(update={"line_rate": math.nan}), OutOfRange, "`line_rate`"),
     "quicker than the loop": (frame(line_rate=1e5), OutOfRange, "`line_rate` is 100000 Hz"),
     "for ever": (frame(dwell_time=1e9), OutOfRange, "`dwell_time` is 1e\\+09 s"),
+    "a spiral for ever": (
+        frame(order="spiral").model_copy(update={"line_rate": 0.0}), OutOfRange, "`line_rate`"
+    ),
+    "a spiral of NaN": (
+        frame(order="spiral").model_copy(update={"dwell_time": math.nan}), OutOfRange, "`dwell_t"
+    ),
     "a channel it has not": (frame(channels=("colour",)), Unsupported, "`colour`"),
     "another mode's channel": (frame(channels=("current",)), Unsupported, "`current`"),
     "retrace of a serpentine": (
@@ -218,3 +224,19 @@ def test_the_tip_rests_where_the_scan_was() -> None:
     twin.capability(Scanner).start(frame(centre=(20e-9, -10e-9))).result()
     assert twin.capability(Positioner).get("x") == 20e-9
     assert twin.capability(Positioner).get("y") == -10e-9
+
+
+@pytest.mark.parametrize("order", ["raster", "serpentine", "spiral"])
+def test_every_frame_of_a_surface_that_stays_is_the_same(order: str) -> None:
+    request = frame(order=order, frames=3, line_rate=20.0)
+    heights = made().capability(Scanner).start(request).result()["height"].to_numpy()
+    np.testing.assert_allclose(heights[1:], heights[[0, 0]], rtol=0, atol=1e-16)
+
+
+def test_the_way_of_a_spiral_is_from_pixel_to_pixel() -> None:
+    scanner = made().capability(Scanner)
+    spiral = scanner.estimate(frame(order="spiral", shape=(16, 16), field_of_view=(150e-9, 150e-9)))
+    # 255 steps of at least 10 nm, and a longer one where a ring begins.
+    assert 255 * 10e-9 <= spiral.wear <= 255 * 12e-9
+    back = scanner.estimate(frame(order="serpentine"))
+    assert back.wear == pytest.approx(scanner.estimate(frame()).wear / 2, abs=1e-15)

@@ -10,12 +10,11 @@ from pydantic import ValidationError
 from nanopilot.core.adjustables import Positioner
 from nanopilot.core.capabilities import Scanner
 from nanopilot.core.clock import VirtualClock
-from nanopilot.core.errors import InvalidRequest, LinkLost, UnknownName
+from nanopilot.core.errors import InvalidRequest, LinkLost, NotReached, UnknownName
 from nanopilot.core.requests import ScanRequest
 from nanopilot.core.signals import SignalSet
 from nanopilot.instruments import Guard
-from nanopilot.twins.spm import Sample, SpmSettings, SpmTwin
-from nanopilot.twins.spm.schedule import Fault, FaultSchedule
+from nanopilot.twins.spm import Fault, FaultSchedule, Sample, SpmSettings, SpmTwin
 
 FRAME = ScanRequest(centre=(0.0, 0.0), field_of_view=(160e-9, 120e-9), shape=(12, 80))
 
@@ -71,6 +70,23 @@ def test_a_stuck_sensor_reads_what_it_read_while_the_tip_moves() -> None:
     assert twin.truth.place == (50e-9, 20e-9)
     twin.clock.sleep(60.0)
     assert positioner.get("x") == 50e-9
+
+
+def test_the_guard_notices_a_stuck_sensor() -> None:
+    twin = made()
+    twin.faults.inject("stuck-sensor", of="Positioner.x")
+    with pytest.raises(NotReached, match="`Positioner\\.x`"):
+        Guard(twin).capability(Positioner).set(x=40e-9)
+
+
+def test_what_was_due_before_a_restart_has_happened_after_it() -> None:
+    schedule = {"faults": [{"name": "drift-jump", "time": 5.0, "numbers": {"z": 4e-9}}]}
+    through, again = made(faults=schedule), made(faults=schedule)
+    scan(through)
+    again.restore(12.0, (0.0, 0.0))
+    for twin in (through, again):
+        assert twin.clock.now() == 12.0
+    np.testing.assert_array_equal(scan(through)["height"], scan(again)["height"])
 
 
 def test_a_stuck_position_sensor_sticks_in_frames_too() -> None:

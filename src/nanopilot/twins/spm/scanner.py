@@ -11,7 +11,7 @@ import numpy as np
 from nanopilot.core.acquiring import Filled, LiveAcquisition
 from nanopilot.core.errors import Interlocked, OutOfRange, Unsupported
 from nanopilot.core.frames import Channel, Circumstances, channel_name, frame_set
-from nanopilot.core.geometry import corners, places
+from nanopilot.core.geometry import corners, path, places
 from nanopilot.core.limits import Estimate, Violation
 from nanopilot.core.requests import Order, ScanRequest
 from nanopilot.twins.spm.channels import Detector
@@ -114,7 +114,8 @@ class SpmScanner:
         return found
 
     def _speed(self, request: ScanRequest) -> list[Violation]:
-        if request.order in ("points", "spiral") and request.dwell_time is None:
+        asked = request.dwell_time is not None or request.line_rate is not None
+        if request.order in ("points", "spiral") and not asked:
             return []
         rate, loop = self.line_rate(request), self.world.settings.loop.rate
         slowest, fastest = loop / (2 * LONGEST), loop / 4
@@ -147,7 +148,8 @@ class SpmScanner:
         if request.order in ("points", "spiral"):
             ways = self._ways(request)
             seconds = sum(ways.seconds(number) for number in range(len(ways)))
-            way = float(np.hypot(*np.diff(places(request), axis=0).T).sum())
+            visited = places(request)[path(request)]
+            way = float(np.hypot(*np.diff(visited, axis=0).T).sum())
             pixels = len(request.points) or pixels
         else:
             passes = 1 if request.order == "serpentine" else 2

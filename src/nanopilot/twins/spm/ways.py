@@ -18,6 +18,7 @@ from nanopilot.twins.spm.line import Gone, Way
 from nanopilot.twins.spm.motion import RealPath
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Seconds of a block: several lines where they are quick, several points.
 BLOCK = 0.25
@@ -170,10 +171,28 @@ class PointWays:
         What was asked for; every pixel of a spiral is a place.
     rate : float
         Samples of the loop per second.
+    order : numpy.ndarray
+        Pixels as they are visited, shape (n,).
+    corners : numpy.ndarray
+        Their places (x, y) in metres, the first one twice, shape (n + 1, 2).
+    travel : numpy.ndarray
+        Samples on the way to each, shape (n,).
     """
 
     request: ScanRequest
     rate: float
+    order: IntArray
+    corners: FloatArray
+    travel: IntArray
+
+    @classmethod
+    def of(cls, request: ScanRequest, rate: float) -> PointWays:
+        """Return the ways of a request."""
+        order = visited(request)
+        where = places(request)[order]
+        corners = np.concatenate([where[:1], where])
+        apart = np.hypot(*np.diff(corners, axis=0).T)
+        return cls(request, rate, order, corners, np.rint(apart / TRAVEL * rate).astype(np.int64))
 
     @property
     def dwell(self) -> int:
@@ -188,30 +207,22 @@ class PointWays:
     def _per_block(self) -> int:
         return max(1, int(BLOCK * self.rate / self.dwell))
 
-    def _pixels(self, number: int) -> Any:
-        return visited(self.request)[number * self._per_block : (number + 1) * self._per_block]
-
-    def _travel(self, number: int) -> tuple[FloatArray, Any]:
-        """Return places, the one before them first, and the samples on the way to each."""
-        order, where = visited(self.request), places(self.request)
-        first = number * self._per_block
-        before = order[max(0, first - 1)]
-        corners = np.concatenate([where[[before]], where[self._pixels(number)]])
-        apart = np.hypot(*np.diff(corners, axis=0).T)
-        return corners, np.rint(apart / TRAVEL * self.rate).astype(int)
+    def _part(self, number: int) -> slice:
+        return slice(number * self._per_block, (number + 1) * self._per_block)
 
     def __len__(self) -> int:
         """How many blocks of places there are."""
-        return math.ceil(len(visited(self.request)) / self._per_block)
+        return math.ceil(self.order.size / self._per_block)
 
     def seconds(self, number: int) -> float:
         """Return how long a block takes, the way there included."""
-        _, travel = self._travel(number)
+        travel = self.travel[self._part(number)]
         return float(travel.sum() + self.dwell * travel.size) / self.rate
 
     def way(self, number: int, began: float) -> Way:
         """Return the way from place to place."""
-        corners, travel = self._travel(number)
+        part = self._part(number)
+        corners, travel = self.corners[part.start : part.stop + 1], self.travel[part]
         ends = np.cumsum(travel + self.dwell)
         samples = np.arange(ends[-1])
         stops = np.concatenate([[0], np.column_stack([ends - self.dwell, ends]).ravel()])
@@ -221,8 +232,7 @@ class PointWays:
 
     def parts(self, number: int, gone: Gone) -> Iterator[Part]:
         """Yield all the places at once."""
-        _, travel = self._travel(number)
-        ends = np.cumsum(travel + self.dwell)
+        ends = np.cumsum(self.travel[self._part(number)] + self.dwell)
         # Every second stretch is a wait; the last one goes on to the end.
         edges = np.column_stack([ends - self.dwell, ends]).ravel()[:-1]
 
@@ -230,7 +240,7 @@ class PointWays:
             means: FloatArray = np.add.reduceat(values, edges)[::2] / self.dwell
             return means
 
-        pixels, columns = self._pixels(number), self.request.shape[1]
+        pixels, columns = self.order[self._part(number)], self.request.shape[1]
         at = pixels if self.request.points else (pixels // columns, pixels % columns)
         x, y, time = mean(gone.x), mean(gone.y), mean(gone.time)
         height, error, gap = mean(gone.height), mean(gone.error), mean(gone.gap)
@@ -240,8 +250,8 @@ class PointWays:
     def filled(self, number: int) -> Filled | None:
         """Return the points; a spiral is there when it is complete."""
         if self.request.points:
-            first = number * self._per_block
-            return {"point": slice(first, first + len(self._pixels(number)))}
+            part = self._part(number)
+            return {"point": slice(part.start, min(part.stop, self.order.size))}
         return {"y": slice(0, self.request.shape[0])} if number == len(self) - 1 else None
 
 
@@ -277,5 +287,5 @@ def ways_of(request: ScanRequest, path: RealPath, line_rate: float, rate: float)
         Samples of the loop per second.
     """
     if request.order in ("points", "spiral"):
-        return PointWays(request, rate)
+        return PointWays.of(request, rate)
     return LineWays(request, path, line_rate, max(1, round(rate / (2 * line_rate))))
