@@ -18,6 +18,7 @@ MODULES = (
     "sho",
     "feedback",
     "tip_imaging",
+    "drift",
 )
 
 

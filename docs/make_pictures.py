@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from draw_fit import draw as draw_fit
+from draw_frames import draw as draw_frames
 from draw_instruments import draw as draw_instruments
 from draw_twins import draw as draw_twins
 from PIL import Image
@@ -21,6 +23,8 @@ def main() -> None:
     target.mkdir(exist_ok=True)
     draw_instruments(target / "instruments.png")
     draw_twins(target)
+    draw_fit(target)
+    draw_frames(target / "frames.png")
     with TemporaryDirectory() as scratch:
         run = Path(scratch) / "demo"
         for _ in run_demo(seed=0, budget=0.1, folder=run):

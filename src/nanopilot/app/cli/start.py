@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,15 +55,10 @@ def run(
     from nanopilot.app import session
     from nanopilot.app.cli.printing import print_estimate, print_summary
 
-    options: dict[str, Any] = assignments(option or [])
-    if sample or instrument == "replay":
-        options["sample"] = sample or "beps-pto"
-    if units:
-        options["units"] = assignments(units, plain=True)
-    if missing != "refuse":
-        options["missing"] = missing
     asked: dict[str, Any] = {"reward": reward, "policy": policy, "budget": budget, "seed": seed}
     asked |= assignments(settings or [])
+    found = {"sample": sample, "units": units, "missing": missing}
+    options = assignments(option or []) | of_recordings(instrument, found)
     scope = session.connect(instrument, limits=read_limits(limits), **options)
     if dry_run:
         print_estimate(session.rehearse(workflow, scope, **asked), as_json=as_json)
@@ -85,6 +81,18 @@ def resume(
     if not done.resume(progress=True):
         typer.echo(f"{done.path}: complete already, nothing to resume", err=True)
     print_summary(done, report=done.report() if report else None, as_json=as_json)
+
+
+def of_recordings(instrument: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that have a name of their own on the command line, where they matter."""
+    options: dict[str, Any] = {}
+    if asked["sample"] or instrument == "replay":
+        options["sample"] = asked["sample"] or "beps-pto"
+    if asked["units"]:
+        options["units"] = assignments(asked["units"], plain=True)
+    if asked["missing"] != "refuse":
+        options["missing"] = asked["missing"]
+    return options
 
 
 def read_limits(path: Path | None) -> Limits | None:
