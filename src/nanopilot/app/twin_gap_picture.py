@@ -8,8 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nanopilot.app.report.drawing import CONTROL, INK, RUN, drawing_style
+from nanopilot.app.report.numbers import power_of_ten
 from nanopilot.app.report.scales import bar_label, round_length, scale_for
 from nanopilot.core.errors import Unsupported
 from nanopilot.workflows.fit_twin.report import Compared, Fitted, ScanReport
@@ -87,4 +89,13 @@ def _spectrum(axes: Axes, shown: Compared, axis: int) -> None:
     along = "along" if axis else "across"
     axes.set_title(f"power {along} lines (m³) over 1/µm", fontsize=8, loc="left", pad=3)
     axes.tick_params(labelsize=6.5)
+    for one in (axes.xaxis, axes.yaxis):
+        one.set_major_locator(LogLocator(10, numticks=5))
+        one.set_major_formatter(FuncFormatter(_power))
+        one.set_minor_formatter(NullFormatter())
     axes.grid(axis="y")
+
+
+def _power(value: float, _: object) -> str:
+    """Return a power of ten as it is printed without a formula."""
+    return power_of_ten(round(float(np.log10(value)))) if value > 0 else ""

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Any further setting, as NAME=VALUE (JSON).")
 ]
+Sample = Annotated[
+    str | None, typer.Option(help="What it looks at; for a recording 'beps-pto', or a file.")
+]
+Units = Annotated[list[str] | None, typer.Option(help="NAME=UNIT for what the file does not tell.")]
+Missing = Annotated[str, typer.Option(help="NaN in the file: 'refuse', or 'keep' as not recorded.")]
+LimitsFile = Annotated[
+    Path | None, typer.Option(help="JSON file of limits the guard holds the run to.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check it and tell what it costs; measure nothing.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,28 +37,18 @@ def add_to(app: typer.Typer) -> None:
 def run(
     workflow: Annotated[str, typer.Argument(help="Name of the workflow, such as 'discover'.")],
     instrument: Annotated[str, typer.Option(help="Name of the instrument.")] = "replay",
-    sample: Annotated[
-        str | None, typer.Option(help="What it looks at; for a recording 'beps-pto', or a file.")
-    ] = None,
+    sample: Sample = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the instrument.")] = None,
     reward: Annotated[str, typer.Option(help="What is looked for.")] = "loop-area",
     policy: Annotated[str, typer.Option(help="How the next place is chosen.")] = "ucb",
     budget: Annotated[float, typer.Option(help="Fraction of the sites that is measured.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Decides every draw of the run.")] = 0,
     folder: Annotated[Path | None, typer.Option(help="Where to keep the run.")] = None,
-    units: Annotated[
-        list[str] | None, typer.Option(help="NAME=UNIT for what the file does not tell.")
-    ] = None,
-    missing: Annotated[
-        str, typer.Option(help="NaN in the file: 'refuse', or 'keep' as not recorded.")
-    ] = "refuse",
-    limits: Annotated[
-        Path | None, typer.Option(help="JSON file of limits the guard holds the run to.")
-    ] = None,
+    units: Units = None,
+    missing: Missing = "refuse",
+    limits: LimitsFile = None,
     settings: Assignments = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check it and tell what it costs; measure nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:

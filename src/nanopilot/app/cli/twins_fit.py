@@ -88,7 +88,9 @@ def _print(report: FitReport) -> None:
     for line in columns(rows):
         typer.echo(line)
     typer.echo("")
-    rows = [("scan", "twin", "spectrum", "heights", "correlation", "told apart")]
+    gaps: list[tuple[str, ...]] = [
+        ("scan", "twin", "spectrum", "heights", "correlation", "told apart")
+    ]
     for scan in report.scans:
         for name, gap in (
             ("fitted", scan.fitted),
@@ -97,8 +99,8 @@ def _print(report: FitReport) -> None:
         ):
             numbers = (gap.spectrum, gap.histogram, gap.autocorrelation)
             told = f"{gap.classifier:.2f} +- {gap.classifier_std:.2f}"
-            rows.append((scan.scan, name, *(f"{one:.3f}" for one in numbers), told))
-    for line in columns(rows):
+            gaps.append((scan.scan, name, *(f"{one:.3f}" for one in numbers), told))
+    for line in columns(gaps):
         typer.echo(line)
     verdict = "closer than the default twin to every scan in every way"
     typer.echo(verdict if report.closer else f"not {verdict}")
