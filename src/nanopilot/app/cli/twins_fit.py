@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -29,21 +29,8 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Estimate noise, lag, drift and tip from real scans; write a twin, and what it lacks."""
-    from nanopilot.app.cli.printing import track_progress
-    from nanopilot.core.errors import Unsupported
-    from nanopilot.workflows.fit_twin import fit_twin, read_scan
-
-    if surface not in ("synthetic", "measured"):
-        raise Unsupported(f"`surface` is {surface!r}; it is 'synthetic' or 'measured'.")
-    for option, path, ending in (("out", out, ".json"), ("picture", picture, ".png")):
-        if path is not None and path.suffix.lower() != ending:
-            raise Unsupported(f"`{option}` is {path}; let it end in {ending}.")
-    scans = [read_scan(path, line_rate=line_rate) for path in files]
-    with track_progress() as show:
-        fitted = fit_twin(
-            scans, seed=seed, surface="measured" if surface == "measured" else "synthetic",
-            progress=show,
-        )  # fmt: skip
+    _check(out, picture, surface)
+    fitted = _fitted(files, line_rate, surface, seed)
     surfaces = _write(fitted, out)
     if picture is not None:
         from nanopilot.app.twin_gap_picture import draw_gap
@@ -62,6 +49,28 @@ def fit(
         f"try:      nanopilot twins show spm --settings {out} --sample {surfaces[0]} "
         f"--size '{width:.6g} nm'"
     )
+
+
+def _check(out: Path, picture: Path | None, surface: str) -> None:
+    """Refuse what cannot be written before anything is measured."""
+    from nanopilot.core.errors import Unsupported
+
+    if surface not in ("synthetic", "measured"):
+        raise Unsupported(f"`surface` is {surface!r}; it is 'synthetic' or 'measured'.")
+    for option, path, ending in (("out", out, ".json"), ("picture", picture, ".png")):
+        if path is not None and path.suffix.lower() != ending:
+            raise Unsupported(f"`{option}` is {path}; let it end in {ending}.")
+
+
+def _fitted(files: list[Path], line_rate: float | None, surface: str, seed: int) -> Fitted:
+    from nanopilot.app.cli.printing import track_progress
+    from nanopilot.workflows.fit_twin import fit_twin, read_scan
+
+    scans = [read_scan(path, line_rate=line_rate) for path in files]
+    with track_progress() as show:
+        below: Literal["synthetic", "measured"]
+        below = "measured" if surface == "measured" else "synthetic"
+        return fit_twin(scans, seed=seed, surface=below, progress=show)
 
 
 def _write(fitted: Fitted, out: Path) -> list[Path]:
