@@ -64,8 +64,12 @@ def row() -> dict[str, Any]:
     and as JSON lists from the same server program; `rate` is frames of 512 x 512 in 16 bits per
     second that arrive in our client over a WebSocket.
     """
-    with _served() as said, closing(Link(said["url"], said["token"])) as link:
-        frame, pool = _frames(1, np.float64), urllib3.connection_from_url(said["peer"])
+    with (
+        _served("ours") as said,
+        _served("peer") as peer_said,
+        closing(Link(said["url"], said["token"])) as link,
+    ):
+        frame, pool = _frames(1, np.float64), urllib3.connection_from_url(peer_said["peer"])
         still = _acquisition(link, said["still"])
 
         def peer() -> np.ndarray[Any, Any]:
@@ -125,9 +129,12 @@ def _rate(link: Link, name: str) -> float:
 
 
 @contextmanager
-def _served() -> Iterator[dict[str, Any]]:
-    """Run this module as a server, and give what it says of itself."""
-    command = [sys.executable, "-m", "benchmarks.remote", "serve"]
+def _served(which: str) -> Iterator[dict[str, Any]]:
+    """Run this module as a server, and give what it says of itself.
+
+    Each has a process of its own: what one does after its answer must not hold up the other.
+    """
+    command = [sys.executable, "-m", "benchmarks.remote", which]
     with subprocess.Popen(  # noqa: S603 - this very file
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -135,10 +142,9 @@ def _served() -> Iterator[dict[str, Any]]:
         yield json.loads(process.stdout.readline())
 
 
-def _serve() -> None:
-    """Serve a frame, a film, and the frame as JSON, until standard input ends."""
-    frame = _frames(1, np.float64)
-    values = frame["haadf"].to_numpy()
+def _serve_peer() -> None:
+    """Serve the frame as JSON, until standard input ends."""
+    values = _frames(1, np.float64)["haadf"].to_numpy()
     app = FastAPI()
 
     @app.get("/frame")
@@ -152,21 +158,27 @@ def _serve() -> None:
     while not peer.started:
         time.sleep(0.01)
     port = peer.servers[0].sockets[0].getsockname()[1]
+    print(json.dumps({"peer": f"http://127.0.0.1:{port}"}), flush=True)
+    sys.stdin.read()
+    peer.should_exit = True
+    thread.join()
+
+
+def _serve() -> None:
+    """Serve a frame and a film, until standard input ends."""
     with InstrumentServer(npl.connect("plain", world="beam")) as server:
         add = server.service.measurements.add
-        still, film = add("Camera", Film(frame)), add("Camera", Film(_frames(_STREAMED, np.uint16)))
+        still = add("Camera", Film(_frames(1, np.float64)))
+        film = add("Camera", Film(_frames(_STREAMED, np.uint16)))
         said = {
             "url": server.url,
             "token": server.keys.tokens[Role.VIEWER],
-            "peer": f"http://127.0.0.1:{port}",
             "still": still.id,
             "film": film.id,
         }
         print(json.dumps(said), flush=True)
         sys.stdin.read()
-    peer.should_exit = True
-    thread.join()
 
 
 if __name__ == "__main__":
-    _serve() if sys.argv[1:] == ["serve"] else print(row())
+    _serve_peer() if sys.argv[1:] == ["peer"] else _serve()

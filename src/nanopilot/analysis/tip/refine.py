@@ -1,0 +1,151 @@
+"""Below the erosion bound: what a network expects where the tip did not reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanopilot.analysis.tip.certainty import contacts
+from nanopilot.analysis.tip.kernels import BoolArray, FloatArray
+from nanopilot.core.errors import ReadError
+from nanopilot.models.recipes.tip_refiner import Refiner, Shown, features, show
+from nanopilot.models.tip_imaging import dilate
+from nanopilot.models.torch_extra import need_torch
+from nanopilot.models.unet import UNetShape
+from nanopilot.models.weights import Card, load_weights
+
+#: Expected error over distance below the bound, above which a network helps nobody, if its
+#: card has no number for it.
+_NO_HELP = 0.95
+#: Share of an image's range by which it may differ from one that its tip made, noise included.
+_MISFIT = 0.08
+#: How far beyond what training showed, in shares of its range, an image may lie.
+_BEYOND = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """A surface with an expectation where there was only a bound.
+
+    Parameters
+    ----------
+    height : numpy.ndarray
+        Metres: the bound where it is certain, at or below it elsewhere. If not `recoverable`,
+        NaN where nothing is certain.
+    error : numpy.ndarray
+        Expected absolute error in metres; 0 where it is certain.
+    certain : numpy.ndarray of bool
+        Where the surface was touched.
+    recoverable : bool
+        The network expects to be better than the bound.
+    stranger : bool
+        The image is unlike those of training; then it is not recoverable either.
+    """
+
+    height: FloatArray
+    error: FloatArray
+    certain: BoolArray
+    recoverable: bool
+    stranger: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TipRefiner:
+    """A trained refiner; see `load_refiner`."""
+
+    network: Refiner
+    card: Card
+
+    def __call__(self, image: FloatArray, tip: FloatArray, slack: float) -> Refined:
+        """Return the refined surface of one image.
+
+        Parameters
+        ----------
+        image : numpy.ndarray
+            Heights in metres, shape (rows, columns).
+        tip : numpy.ndarray
+            Shape of the tip in metres, given or estimated.
+        slack : float
+            Metres that noise makes; see `contacts`.
+
+        Raises
+        ------
+        SignalError
+            The image or the tip is none.
+        """
+        bound, certain = contacts(image, tip, slack)
+        shown = show(image, bound, certain, np.asarray(tip))
+        down, error = (np.where(certain, 0.0, one * shown.scale) for one in self._answer(shown))
+        stranger = self._stranger(shown) or _unmade(image, bound, np.asarray(tip)) > _MISFIT
+        # Beyond this doubt it did not help on what was held out of its training.
+        limit = self.card.metrics.get("help_limit", _NO_HELP)
+        helps = float(error.sum()) <= limit * float(down.sum()) or bool(certain.all())
+        recoverable = helps and not stranger
+        height = bound - down
+        if not recoverable:
+            height = np.where(certain, bound, np.nan)
+        return Refined(height, error, certain, recoverable, stranger)
+
+    def _answer(self, shown: Shown) -> tuple[FloatArray, FloatArray]:
+        torch = need_torch()
+        _, rows, columns = shown.channels.shape
+        step = UNetShape(**self.card.settings).step
+        wanted = [(0, 0), (0, -rows % step), (0, -columns % step)]
+        padded = np.pad(shown.channels, wanted, mode="edge")
+        with torch.no_grad():
+            answer = self.network(torch.from_numpy(padded[None])).numpy()[0]
+        down, error = answer[:2, :rows, :columns].astype(np.float64)
+        return down, error * self.card.metrics.get("error_scale", 1.0)
+
+    def _stranger(self, shown: Shown) -> bool:
+        for name, value in features(shown).items():
+            low, high = self.card.known[name]
+            beyond = _BEYOND * (high - low)
+            if not low - beyond <= value <= high + beyond:
+                return True
+        return False
+
+
+def _unmade(image: FloatArray, bound: FloatArray, tip: FloatArray) -> float:
+    """Return how far an image is from what its tip makes of the bound, in shares of its range."""
+    up, right = (
+        min(size // 2, length // 4) for size, length in zip(tip.shape, image.shape, strict=True)
+    )
+    rows, columns = image.shape
+    # Near the edge the tip may have rested on what lies beyond.
+    inner = (slice(up, rows - up), slice(right, columns - right))
+    off = (image - np.asarray(dilate(bound, tip)))[inner]
+    return float(np.sqrt(np.mean(off**2)) / (np.ptp(image) or 1.0))
+
+
+def load_refiner(name: str = "tip-refiner-residual", folder: Path | None = None) -> TipRefiner:
+    """Return a shipped refiner.
+
+    Parameters
+    ----------
+    name : str
+        Of its weights.
+    folder : Path, optional
+        Where they are, if they are one's own.
+
+    Raises
+    ------
+    MissingExtra
+        PyTorch or safetensors is not installed.
+    UnknownName
+        There are no such weights.
+    ReadError
+        They are weights of something else.
+    """
+    torch = need_torch()
+    tensors, card = load_weights(name, folder)
+    if card.recipe != "tip_refiner":
+        raise ReadError(f"`name` is {name!r}, weights of {card.recipe}; a refiner is needed.")
+    network = Refiner(UNetShape(**card.settings))
+    state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in tensors.items()}
+    network.parts.load_state_dict(state)
+    network.parts.eval()
+    return TipRefiner(network, card)

@@ -1,0 +1,1 @@
+"""Recipes: what a shipped network is, what it is shown, and what it is told off for."""

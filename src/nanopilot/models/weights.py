@@ -1,0 +1,117 @@
+"""Weights that ship: a safetensors file and a card that says where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from nanopilot.core.errors import MissingExtra, ReadError, Tampered, UnknownName
+from nanopilot.core.values import Value
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+_FOLDER = Path(__file__).with_name("weights")
+
+
+class Card(Value):
+    """What is to be known of a set of weights.
+
+    Parameters
+    ----------
+    name : str
+        Of the files.
+    recipe : str
+        Module below `nanopilot.models.recipes`.
+    settings : dict
+        The network, as JSON.
+    data : str
+        What it was trained on, and what was held out.
+    seed : int
+        Of data, first weights and order.
+    sha256 : str
+        Of the file of weights.
+    metrics : dict of str to float
+        On what was held out.
+    limits : str
+        Where it must not be trusted.
+    known : dict of str to (float, float)
+        Least and largest value of each feature of its training images; beyond, it is a stranger.
+    """
+
+    name: str
+    recipe: str
+    settings: dict[str, Any]
+    data: str
+    seed: int
+    sha256: str
+    metrics: dict[str, float]
+    limits: str
+    known: dict[str, tuple[float, float]] = {}
+
+
+def save_weights(folder: Path, tensors: dict[str, Array], card: Card) -> Card:
+    """Write weights and their card; return the card with the hash filled in."""
+    content = _safetensors().save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
+    signed = card.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{card.name}.safetensors").write_bytes(content)
+    text = signed.model_dump_json(indent=1)
+    (folder / f"{card.name}.json").write_text(text + "\n", encoding="utf-8")
+    return signed
+
+
+def load_card(name: str, folder: Path | None = None) -> Card:
+    """Return the card of weights by name.
+
+    Raises
+    ------
+    UnknownName
+        There are none of this name.
+    ReadError
+        The card is not one.
+    """
+    folder = folder or _FOLDER
+    path = folder / f"{name}.json"
+    if not path.exists():
+        raise UnknownName("weights", name, (one.stem for one in folder.glob("*.safetensors")))
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except ValidationError as cause:
+        raise ReadError(f"`{path.name}` is no card of weights: {cause}") from cause
+
+
+def load_weights(name: str, folder: Path | None = None) -> tuple[dict[str, Array], Card]:
+    """Return weights by name, and their card.
+
+    Raises
+    ------
+    UnknownName
+        There are none of this name.
+    Tampered
+        The weights are not those of the card.
+    MissingExtra
+        safetensors is not installed.
+    """
+    card = load_card(name, folder)
+    content = ((folder or _FOLDER) / f"{name}.safetensors").read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != card.sha256:
+        raise Tampered(
+            f"`{name}.safetensors` has SHA-256 {found}, its card says {card.sha256}. "
+            "Install the package again, or train the weights again."
+        )
+    return dict(_safetensors().load(content)), card
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as cause:
+        raise MissingExtra(
+            "learned operators need the packages 'torch' and 'safetensors': "
+            "pip install 'nanopilot[ml]'."
+        ) from cause
+    return safetensors.numpy

@@ -1,0 +1,161 @@
+"""Trains the networks for tips on scans whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanopilot.analysis.tip.certainty import contacts
+from nanopilot.models.recipes import tip_refiner
+from nanopilot.models.torch_extra import need_torch
+from nanopilot.models.training import Examples, Network, Recipe, evaluate, train
+from nanopilot.models.unet import UNetShape
+from nanopilot.models.weights import Card, save_weights
+from nanopilot.twins.spm.tip import Tip
+from nanopilot.workflows.tip_scans import KnownScan, TipRange, log_uniform, scan_known
+from nanopilot.workflows.tip_surfaces import FAMILIES, Family, mixed
+
+#: Families that stop the training early and are not learned from.
+HELD_OUT = ("caps", "hexagonal", "terraces")
+#: Tips, radii in pixels, of which a refiner has to know: with sharp ones erosion is enough.
+_BLUNT = TipRange(radius=(5.0, 150.0))
+Say = Callable[[str], None]
+
+
+def refiner_pair(
+    rng: np.random.Generator, scan: KnownScan
+) -> tuple[tip_refiner.Shown, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Return what the refiner is shown of a scan, and what it should have answered.
+
+    In a third of the scans the tip is not quite the one that imaged: nobody knows it better.
+    """
+    shape = scan.shape
+    if rng.uniform() < 1 / 3:
+        worn = [
+            apex.model_copy(update={"radius": apex.radius * log_uniform(rng, 0.7, 1.4)})
+            for apex in scan.tip.apexes
+        ]
+        relief = float(np.ptp(scan.image))
+        shape = Tip(apexes=tuple(worn)).raster(1e-9, relief, most=max(scan.shape.shape))
+    bound, certain = contacts(scan.image, shape, slack=max(3 * scan.noise, 1e-15))
+    shown = tip_refiner.show(scan.image, bound, certain, shape)
+    gap = np.maximum(bound - scan.surface, 0.0) / shown.scale
+    return shown, np.stack([gap, ~certain]).astype(np.float32)
+
+
+def _family(rng: np.random.Generator, families: Mapping[str, Family], group: str) -> Family:
+    """Return a family as it is if it is held out, else mixed with another that is not."""
+    if group in HELD_OUT:
+        return families[group]
+    others = [name for name in sorted(families) if name not in HELD_OUT]
+    return mixed(families[group], families[others[int(rng.integers(len(others)))]])
+
+
+def refiner_examples(
+    rng: np.random.Generator, count: int, families: Mapping[str, Family] = FAMILIES
+) -> tuple[Examples, dict[str, tuple[float, float]]]:
+    """Draw examples, the families in turn, and the range of the features of their images."""
+    names = sorted(families)
+    groups = tuple(names[number % len(names)] for number in range(count))
+    inputs, targets, seen = [], [], []
+    for group in groups:
+        noise = rng.choice([0.0, rng.uniform(0.0, 0.01)])
+        family = _family(rng, families, group)
+        scan = scan_known(rng, family, _BLUNT.draw(rng), noise=noise)
+        shown, truth = refiner_pair(rng, scan)
+        inputs.append(shown.channels)
+        targets.append(truth)
+        seen.append(tip_refiner.features(shown))
+    known = {key: (min(one[key] for one in seen), max(one[key] for one in seen)) for key in seen[0]}
+    return Examples(np.stack(inputs), np.stack(targets), groups), known
+
+
+def train_refiner(
+    folder: Path,
+    *,
+    seed: int,
+    residual: bool = False,
+    count: int = 2800,
+    say: Say = lambda line: None,
+) -> Card:
+    """Train the refiner and write its weights and card.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    seed : int
+        Of everything.
+    residual : bool
+        With residual blocks.
+    count : int
+        Scans to draw.
+    say : callable
+        Told how it goes.
+    """
+    rng = np.random.default_rng(seed)
+    examples, known = refiner_examples(rng, count)
+    parts = examples.split(HELD_OUT)
+    shape = UNetShape(**(asdict(tip_refiner.SHAPE) | {"residual": residual}))
+    network, log = train(
+        Recipe(
+            lambda: tip_refiner.Refiner(shape),
+            tip_refiner.loss,
+            tip_refiner.SCHEDULE,
+            tip_refiner.turn,
+        ),
+        parts,
+        rng,
+        lambda epoch, learned, held: say(f"{epoch} {learned:.4f} {held:.4f}"),
+    )
+    card = Card(
+        name="tip-refiner-residual" if residual else "tip-refiner",
+        recipe="tip_refiner",
+        settings=asdict(shape),
+        data=f"{count} scans of {', '.join(sorted(FAMILIES))}; held out: {', '.join(HELD_OUT)}; "
+        f"tips: {_BLUNT}",
+        seed=seed,
+        sha256="",
+        metrics={
+            "loss_held_out": evaluate(network, tip_refiner.loss, parts[1], 8),
+            "epochs": float(len(log)),
+        }
+        | calibrate(network, parts[1]),
+        limits="Heights of one scan, no steps of the scanner in it; noise up to 1 % of the range.",
+        known=known,
+    )
+    return save_weights(folder, _tensors(network), card)
+
+
+def _tensors(network: Network) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    return {name: one.numpy() for name, one in network.parts.state_dict().items()}
+
+
+def calibrate(network: Network, held_out: Examples, window: int = 40) -> dict[str, float]:
+    """Return what makes the network's doubts right on groups that were held out.
+
+    ``error_scale``: what expected errors have to be multiplied with, a median over images.
+    ``help_limit``: images are sorted by expected error over distance below the bound; from
+    where on the middle one of `window` neighbours gains less than 5 % on erosion, the network
+    does not help.
+    """
+    torch = need_torch()
+    doubts, scales, gains = [], [], []
+    for inputs, truth in zip(held_out.inputs, held_out.targets, strict=True):
+        with torch.no_grad():
+            answer = network(torch.from_numpy(inputs[None])).numpy()[0]
+        down, error = (one * truth[1] for one in answer[:2])
+        gap = truth[0] * truth[1]
+        if gap.any():
+            doubts.append(float(error.sum() / down.sum()))
+            scales.append(float(np.abs(down - gap).sum() / error.sum()))
+            gains.append(float(np.sqrt(np.mean((down - gap) ** 2) / np.mean(gap**2))))
+    scale, order = float(np.median(scales)), np.argsort(doubts)
+    near = np.lib.stride_tricks.sliding_window_view(np.array(gains)[order], window)
+    useless = np.flatnonzero(np.median(near, axis=1) > 0.95)
+    last = int(useless[0]) + window // 2 if useless.size else len(doubts) - 1
+    return {"error_scale": scale, "help_limit": scale * doubts[int(order[last])]}
