@@ -17,6 +17,8 @@ from nanopilot.core.signals import Signal
 _ABRUPT = 2.0
 #: It goes on while it stands out by so many times the threshold, over gaps of so many pixels.
 _MORE, _GAP = 1.5, 2
+#: By so many times the threshold a stroke stands out that nobody would take for surface.
+_PLAIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,15 @@ class RemoveScars:
 
     def find(self, heights: FloatArray) -> BoolArray:
         """Return which pixels belong to strokes, shape (rows, columns)."""
-        level = heights - line_offsets(heights, "differences")[:, None]
+        # A long stroke shifts what is taken for the offset of its line, and with it the rest of
+        # the line: the plain ones are left out when the offsets are told.
+        plain = self._seen(heights, heights, _PLAIN * self.threshold)
+        return self._seen(heights, np.where(plain, np.nan, heights), self.threshold)
+
+    def _seen(self, heights: FloatArray, trusted: FloatArray, threshold: float) -> BoolArray:
+        level = heights - line_offsets(trusted, "differences")[:, None]
         noise = robust_std(np.diff(level, axis=0)) / np.sqrt(2)
-        least = max(self.threshold * noise, 1e-9 * robust_std(level))
+        least = max(threshold * noise, 1e-9 * robust_std(level))
         bad = np.zeros(heights.shape, dtype=bool)
         for width in range(1, min(self.width, len(heights) - 2) + 1):
             for sign in (1.0, -1.0):

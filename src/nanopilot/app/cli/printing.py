@@ -74,9 +74,10 @@ def print_estimate(cost: Estimate, *, as_json: bool) -> None:
     dose = f", {cost.electrons:.3g} electrons" if cost.electrons else ""
     bias = f", {cost.bias_seconds:.0f} s under bias" if cost.bias_seconds else ""
     wear = f", {cost.wear * 1e3:.3g} mm of tip travel in contact" if cost.wear else ""
+    frames = "1 frame" if cost.frames == 1 else f"{cost.frames} frames"
     typer.echo(
         f"nothing speaks against it; it would take {minutes} min {seconds} s of instrument time: "
-        f"{cost.frames} frame{'s' * (cost.frames != 1)}, {cost.spectra} spectra, {cost.bytes / 1e6:.3g} MB{dose}{bias}{wear}"
+        f"{frames}, {cost.spectra} spectra, {cost.bytes / 1e6:.3g} MB{dose}{bias}{wear}"
     )
 
 
