@@ -13,6 +13,8 @@ from nanopilot.core import registry
 from nanopilot.core.capabilities import Instrument
 from nanopilot.core.clock import VirtualClock
 from nanopilot.core.errors import InvalidRequest, UnknownName
+from nanopilot.core.house import HouseRules
+from nanopilot.core.interlocks import STANDARD_INTERLOCKS
 from nanopilot.core.limits import Limits
 from nanopilot.core.requests import from_outside
 from nanopilot.instruments import Guard
@@ -21,7 +23,13 @@ from nanopilot.twins.plain import PlainTwin
 from nanopilot.twins.replay import ReplayTwin
 
 
-def connect(instrument: str, *, limits: Limits | None = None, **options: Any) -> Guard:
+def connect(
+    instrument: str,
+    *,
+    limits: Limits | None = None,
+    house: HouseRules | None = None,
+    **options: Any,
+) -> Guard:
     """Return an instrument by name, with the guard in front of it.
 
     Parameters
@@ -30,7 +38,9 @@ def connect(instrument: str, *, limits: Limits | None = None, **options: Any) ->
         A name registered under ``nanopilot.instruments``, such as ``"replay"``, or the address
         of an instrument that is served, such as ``"http://127.0.0.1:8500"``.
     limits : Limits, optional
-        Absolute limits; none beyond the instrument's own when not given.
+        Absolute limits; those of the house, or none beyond the instrument's own, when not given.
+    house : HouseRules, optional
+        Limits, budgets and interlocks of the facility.
     **options
         What the instrument needs, for instance ``sample="beps-pto"``; of one that is served,
         see `nanopilot.instruments.remote.connect_remote`.
@@ -50,6 +60,10 @@ def connect(instrument: str, *, limits: Limits | None = None, **options: Any) ->
     if instrument.startswith(("http://", "https://")):
         from nanopilot.instruments.remote import connect_remote
 
+        if house is not None:
+            raise InvalidRequest(
+                "`house` rules are given to `nanopilot serve`, not to its clients."
+            )
         return connect_remote(instrument, limits=limits, **options)
     factory = registry.load("instruments", instrument)
     try:
@@ -61,8 +75,16 @@ def connect(instrument: str, *, limits: Limits | None = None, **options: Any) ->
         "instrument": instrument,
         "options": {name: _findable(value) for name, value in options.items()},
         "limits": None if limits is None else limits.model_dump(mode="json"),
+        "house": None if house is None else house.model_dump(mode="json"),
     }
-    return Guard(factory(**options), limits=limits, source=source)
+    rules = house or HouseRules()
+    return Guard(
+        factory(**options),
+        limits=limits or rules.limits,
+        budget=rules.budget,
+        interlocks=(*STANDARD_INTERLOCKS, *rules.interlocks),
+        source=source,
+    )
 
 
 def reconnect(source: Mapping[str, Any]) -> Guard:
@@ -78,7 +100,11 @@ def reconnect(source: Mapping[str, Any]) -> Guard:
             "`instrument` of this run was not connected by name; pass it to `resume` as `scope`."
         )
     limits = None if source.get("limits") is None else from_outside(Limits, **source["limits"])
-    return connect(source["instrument"], limits=limits, **source["options"])
+    house = None if source.get("house") is None else from_outside(HouseRules, **source["house"])
+    options = dict(source["options"])
+    if house is not None:
+        options["house"] = house
+    return connect(source["instrument"], limits=limits, **options)
 
 
 def replay(

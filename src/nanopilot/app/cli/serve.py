@@ -21,6 +21,9 @@ Pairs = Annotated[
     typer.Option("--option", help="What the instrument needs, as NAME=VALUE (JSON)."),
 ]
 Sample = Annotated[str | None, typer.Option(help="File, or a recording by name, for a replay.")]
+HouseFile = Annotated[
+    Path | None, typer.Option(help="JSON file of limits, budgets and interlocks of the facility.")
+]
 LimitsFile = Annotated[
     Path | None, typer.Option(help="JSON file of limits the guard holds everybody to.")
 ]
@@ -49,6 +52,7 @@ def serve(
     sample: Sample = None,
     options: Pairs = None,
     limits: LimitsFile = None,
+    house: HouseFile = None,
     host: Host = "127.0.0.1",
     port: Port = 0,
     name: Names = None,
@@ -62,7 +66,7 @@ def serve(
 ) -> None:
     """Serve an instrument until stopped with Ctrl-C; then it is made safe."""
     from nanopilot.app import session
-    from nanopilot.app.cli.start import assignments, read_limits
+    from nanopilot.app.cli.start import assignments, read_house, read_limits
     from nanopilot.app.serve import Wanted, run_server
     from nanopilot.app.server import ServerSettings
     from nanopilot.core.requests import from_outside
@@ -73,6 +77,7 @@ def serve(
     asked = {"nanonis": nanonis, "temscript": temscript}
     facades = {kind: number for kind, number in asked.items() if number is not None}
     wanted = Wanted(settings, runs or session.runs_root(), token_file, facades)
+    needs |= {} if house is None else {"house": read_house(house)}
     with session.connect(instrument, limits=read_limits(limits), **needs) as scope:
         run_server(scope, wanted, ready=lambda found: _print(found, as_json=as_json))
 

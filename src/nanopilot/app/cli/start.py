@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from nanopilot.core.house import HouseRules
     from nanopilot.core.limits import Limits
+    from nanopilot.core.values import Value
 
+ValueT = TypeVar("ValueT", bound="Value")
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Any further setting, as NAME=VALUE (JSON).")
 ]
@@ -22,6 +25,9 @@ Units = Annotated[list[str] | None, typer.Option(help="NAME=UNIT for what the fi
 Missing = Annotated[str, typer.Option(help="NaN in the file: 'refuse', or 'keep' as not recorded.")]
 LimitsFile = Annotated[
     Path | None, typer.Option(help="JSON file of limits the guard holds the run to.")
+]
+HouseFile = Annotated[
+    Path | None, typer.Option(help="JSON file of limits, budgets and interlocks of the facility.")
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check it and tell what it costs; measure nothing.")
@@ -47,6 +53,7 @@ def run(
     units: Units = None,
     missing: Missing = "refuse",
     limits: LimitsFile = None,
+    house: HouseFile = None,
     settings: Assignments = None,
     dry_run: DryRun = False,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
@@ -60,6 +67,7 @@ def run(
     asked |= assignments(settings or [])
     found = {"sample": sample, "units": units, "missing": missing}
     options = assignments(option or []) | of_recordings(instrument, found)
+    options |= {} if house is None else {"house": read_house(house)}
     scope = session.connect(instrument, limits=read_limits(limits), **options)
     if dry_run:
         print_estimate(session.rehearse(workflow, scope, **asked), as_json=as_json)
@@ -104,19 +112,35 @@ def read_limits(path: Path | None) -> Limits | None:
     InvalidRequest
         The file cannot be read, or says something else.
     """
-    from nanopilot.core.errors import InvalidRequest
     from nanopilot.core.limits import Limits
+
+    return None if path is None else _read(Limits, "limits", path)
+
+
+def read_house(path: Path | None) -> HouseRules | None:
+    """Return the house rules in a JSON file: ``limits``, ``budget`` and ``interlocks``.
+
+    Raises
+    ------
+    InvalidRequest
+        The file cannot be read, or says something else.
+    """
+    from nanopilot.core.house import HouseRules
+
+    return None if path is None else _read(HouseRules, "house", path)
+
+
+def _read(kind: type[ValueT], option: str, path: Path) -> ValueT:
+    from nanopilot.core.errors import InvalidRequest
     from nanopilot.core.requests import from_outside
 
-    if path is None:
-        return None
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as cause:
-        raise InvalidRequest(f"`limits`: {path} cannot be read as JSON: {cause}.") from cause
+        raise InvalidRequest(f"`{option}`: {path} cannot be read as JSON: {cause}.") from cause
     if not isinstance(found, dict):
-        raise InvalidRequest(f"`limits`: {path} holds no JSON object.")
-    return from_outside(Limits, **found)
+        raise InvalidRequest(f"`{option}`: {path} holds no JSON object.")
+    return from_outside(kind, **found)
 
 
 def assignments(texts: list[str], *, plain: bool = False) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Books:
     Parameters
     ----------
     budget : Budget
-        What may be spent.
+        What may be spent in all; the budget of a run comes on top.
     audit : callable
         Receives an `Audit` row for every verdict.
     """
@@ -50,16 +50,24 @@ class Books:
     def __init__(self, budget: Budget, audit: Callable[[Audit], None]) -> None:
         self._waiting: deque[Audit] = deque(maxlen=10_000)
         self._one = RLock()
-        self.begin_run(budget, audit, Spent())
+        self._house, self._total = budget, Spent()
+        self.places = None if budget.place is None else Places(budget.place)
+        self._budget, self._audit, self.spent = Budget(), audit, Spent()
 
     def begin_run(self, budget: Budget, audit: Callable[[Audit], None], spent: Spent) -> None:
-        """Open the books of a run."""
+        """Open the books of a run.
+
+        What the house allows each place stays in force, and what it has been given stays counted;
+        a run's own budget of places is kept where the house has none.
+        """
         self._budget, self._audit, self.spent = budget, audit, spent
-        self.places = None if budget.place is None else Places(budget.place)
+        if self._house.place is None:
+            self.places = None if budget.place is None else Places(budget.place)
 
     def check(self, estimate: Estimate, deposit: Deposit | Violation | None) -> list[Violation]:
         """List the budgets that a request would overdraw, of the run and of places."""
         found = check_budget(estimate, self.spent, self._budget)
+        found += check_budget(estimate, self._total, self._house)
         if isinstance(deposit, Violation):
             return [*found, deposit]
         if self.places is not None and deposit is not None:
@@ -68,7 +76,7 @@ class Books:
 
     def book(self, estimate: Estimate, deposit: Deposit | Violation | None) -> None:
         """Count a request as spent, whether or not it will succeed."""
-        self.spent = self.spent.plus(estimate)
+        self.spent, self._total = self.spent.plus(estimate), self._total.plus(estimate)
         if self.places is not None and isinstance(deposit, Deposit):
             self.places.book(deposit)
 
