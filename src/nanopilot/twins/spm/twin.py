@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from nanopilot.core.adjustables import ADJUSTABLE
-from nanopilot.core.capabilities import MEASURING, CapabilityT, Restorable
+from nanopilot.core.capabilities import CapabilityT, Restorable
 from nanopilot.core.clock import Clock
 from nanopilot.core.description import InstrumentDescription
-from nanopilot.core.errors import Unsupported
 from nanopilot.core.parameters import State
+from nanopilot.core.parts import find_part
 from nanopilot.core.requests import Position
 from nanopilot.twins.spm.channels import TOPOGRAPHIC
 from nanopilot.twins.spm.faults import Faults
@@ -118,13 +115,4 @@ class SpmTwin:
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
         """Return the part that has a capability."""
-        if kind is Restorable:
-            return cast("CapabilityT", self)
-        known = {name: one for name, (one, _) in MEASURING.items()} | ADJUSTABLE
-        for name, part in self._parts.items():
-            if known[name] is kind:
-                return cast("CapabilityT", part)
-        there = ", ".join(self._parts)
-        raise Unsupported(
-            f"`{self._name}` has no {getattr(kind, '__name__', kind)}; it has {there}."
-        )
+        return find_part(self._name, self._parts, kind, own={Restorable: self})
