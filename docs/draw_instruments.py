@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,10 +26,13 @@ _REPLAY = {"sample": "beps-pto"}
 
 @contextmanager
 def _served() -> Iterator[tuple[str, str]]:
-    command = ("serve", "replay", "--sample", "beps-pto", "--port", "0", "--json")
-    with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "nanopilot", *command], stdout=subprocess.PIPE, text=True
-    ) as server:
+    command = ("serve", "replay", "--sample", "beps-pto", "--port", "0", "--json", "--runs")
+    with (
+        TemporaryDirectory() as runs,
+        subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "nanopilot", *command, runs], stdout=subprocess.PIPE, text=True
+        ) as server,
+    ):
         assert server.stdout is not None  # noqa: S101 - it was asked for
         told = json.loads(server.stdout.readline())
         yield told["url"], told["token"]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -37,10 +38,13 @@ def simulated_by_nion() -> Iterator[tuple[Words, dict[str, str]]]:
 
 @contextmanager
 def served_over_http() -> Iterator[tuple[Words, dict[str, str]]]:
-    command = ("serve", "replay", "--sample", "beps-pto", "--port", "0", "--json")
-    with subprocess.Popen(
-        [sys.executable, "-m", "nanopilot", *command], stdout=subprocess.PIPE, text=True
-    ) as server:
+    command = ("serve", "replay", "--sample", "beps-pto", "--port", "0", "--json", "--runs")
+    with (
+        TemporaryDirectory() as runs,
+        subprocess.Popen(
+            [sys.executable, "-m", "nanopilot", *command, runs], stdout=subprocess.PIPE, text=True
+        ) as server,
+    ):
         assert server.stdout is not None
         told = json.loads(server.stdout.readline())
         yield (told["url"],), {"NANOPILOT_TOKEN": told["token"]}

@@ -14,7 +14,7 @@ from nanopilot.models.tip_imaging import dilate
 from nanopilot.twins.spm.samples import family
 
 
-def main() -> None:
+def draw(path: Path) -> None:
     """Image grains with a blunt tip; draw surface, scan, bound, certainty and refined surface."""
     mpl.use("agg")
     rng, margin = np.random.default_rng(3), 12
@@ -39,8 +39,5 @@ def main() -> None:
     axes[0].plot([8, 28], [8, 8], color="white", linewidth=3)
     axes[0].text(8, 11, "100 nm", color="white")
     figure.colorbar(shown, ax=axes, label="height (nm)", shrink=0.9)
-    figure.savefig(Path(__file__).parent / "pictures" / "see-through-the-tip.png", dpi=80)
-
-
-if __name__ == "__main__":
-    main()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
