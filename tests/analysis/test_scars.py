@@ -69,6 +69,13 @@ def test_nothing_but_the_stroke_is_replaced_save_once_in_a_hundred_frames() -> N
     assert np.mean(exact) >= 0.99
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_rest_of_a_struck_line_stays_where_the_stroke_shifts_its_median(width: int) -> None:
+    clean, stroke = struck(223, width, -1.0)
+    replaced = RemoveScars()(frame(clean + 2.0 * stroke))["replaced"].to_numpy()
+    np.testing.assert_array_equal(replaced, stroke != 0)
+
+
 def test_steps_and_offset_lines_are_no_strokes() -> None:
     y, x = np.indices((64, 64))
     heights = np.where(y > 30, 3.0, 0.0) + np.where(x + y > 70, 2.0, 0.0)

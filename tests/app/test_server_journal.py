@@ -12,6 +12,7 @@ from nanopilot.app.server.record import open_journal
 from nanopilot.core.adjustables import Focus
 from nanopilot.core.errors import OutOfRange
 from nanopilot.core.events import Audit
+from nanopilot.core.requests import SetRequest
 
 
 @pytest.fixture
@@ -25,6 +26,8 @@ def journal(tmp_path: Path) -> Path:
         client.capability(Focus).set(defocus=1e-8)
         with pytest.raises(OutOfRange):
             client.capability(Focus).set(defocus=1.0)
+        client.close()
+        server.service.set(SetRequest(capability="Focus", values={"defocus": 2e-8}), None)
     return folder.path
 
 
@@ -32,6 +35,8 @@ def test_every_row_says_who_asked(journal: Path) -> None:
     rows = [event for event in npl.open_run(journal).events() if isinstance(event, Audit)]
     assert any(row.verdict == "allowed" for row in rows)
     assert all(row.by for row in rows if row.verdict in ("allowed", "refused", "command"))
+    assert rows[-1].verdict == "secured"
+    assert any(row.by == "a client without a lease" for row in rows)
 
 
 def test_it_is_shown_as_what_it_is(journal: Path) -> None:
