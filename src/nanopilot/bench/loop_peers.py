@@ -22,21 +22,10 @@ class Loops(Protocol):
     def films(self) -> tuple[Signal, ...]:
         """Loops, dims (point, bias)."""
 
-    @property
-    def oracle(self) -> tuple[FloatArray, ...]:
-        """The truth: offset, slope, height, steps up and down, their widths, shape (n, 7)."""
-
 
 def fit_plainly(visible: Loops) -> tuple[Fits, ...]:
     """Begin at the coercive bias and imprint that are read off the smoothed loop."""
     return tuple(fit_each(film, feature_starts(film)) for film in visible.films)
-
-
-def fit_from_truth(visible: Loops) -> tuple[Fits, ...]:
-    """Begin at the truth, which no real experiment can."""
-    return tuple(
-        fit_each(film, truth) for film, truth in zip(visible.films, visible.oracle, strict=True)
-    )
 
 
 def constant(visible: Loops) -> tuple[Fits, ...]:

@@ -21,10 +21,6 @@ class Spectra(Protocol):
     def bands(self) -> tuple[Signal, ...]:
         """Complex spectra, dims (point, frequency)."""
 
-    @property
-    def oracle(self) -> tuple[FloatArray, ...]:
-        """The truth: f0, Q, amplitude, phase, shape (n, 4) each."""
-
 
 def fit_from_peak(visible: Spectra) -> tuple[Fits, ...]:
     """Begin at the bin of largest magnitude, with a width of a sixth of the band."""
@@ -33,13 +29,6 @@ def fit_from_peak(visible: Spectra) -> tuple[Fits, ...]:
         starts = peak_starts(band.to_numpy(), band["frequency"].to_numpy())
         answers.append(fit_each(band, starts))
     return tuple(answers)
-
-
-def fit_from_truth(visible: Spectra) -> tuple[Fits, ...]:
-    """Begin at the truth, which no real experiment can."""
-    return tuple(
-        fit_each(band, truth) for band, truth in zip(visible.bands, visible.oracle, strict=True)
-    )
 
 
 def peak_starts(values: np.ndarray, frequency: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nanopilot.analysis.loop_fit import LoopFit, switching_loop
 from nanopilot.bench.coverage import NINETY, Fits, covered
-from nanopilot.bench.loop_peers import constant, fit_from_truth, fit_plainly
+from nanopilot.bench.loop_peers import constant, fit_plainly
 from nanopilot.bench.track import Bar
 from nanopilot.core.history import FloatArray, IntArray
 from nanopilot.core.signals import Axis, Signal, make_signal
@@ -33,12 +33,9 @@ class Visible:
     ----------
     films : tuple of Signal
         Loops, dims (point, bias); how noisy each is, is not said.
-    oracle : tuple of numpy.ndarray
-        The truth, for the one baseline that begins there and says so in its name.
     """
 
     films: tuple[Signal, ...]
-    oracle: tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,11 +75,10 @@ class Loops:
 
     @property
     def methods(self) -> Mapping[str, Callable[[Visible], tuple[Fits, ...]]]:
-        """The shipped fit, scipy's from two starts, and a constant answer."""
+        """The shipped fit, scipy's, and a constant answer."""
         return {
             "loop-fit": fit,
             "curve_fit from the loop's features": fit_plainly,
-            "curve_fit from the truth": fit_from_truth,
             "constant": constant,
         }
 
@@ -93,7 +89,7 @@ class Loops:
         drawn = [draw_film(rng, snr, spikes=number % 2 == 1) for number in range(FILMS)]
         films, truth = (tuple(part) for part in zip(*drawn, strict=True))
         steps = [np.abs(np.diff(film["bias"].to_numpy())).max() for film in films]
-        return Case(Visible(films, truth), truth, np.tile(snr, FILMS), np.repeat(steps, snr.size))
+        return Case(Visible(films), truth, np.tile(snr, FILMS), np.repeat(steps, snr.size))
 
     def score(self, case: Case, answer: tuple[Fits, ...]) -> Mapping[str, float]:
         """Compare answers with the truth.

@@ -10,7 +10,7 @@ import numpy as np
 
 from nanopilot.analysis.resonance import ShoFit, sho_response
 from nanopilot.bench.coverage import NINETY, Fits, covered
-from nanopilot.bench.resonance_peers import fit_from_peak, fit_from_truth
+from nanopilot.bench.resonance_peers import fit_from_peak
 from nanopilot.bench.track import Bar
 from nanopilot.core.history import FloatArray, IntArray
 from nanopilot.core.signals import Axis, Signal, make_signal
@@ -33,12 +33,9 @@ class Visible:
     ----------
     bands : tuple of Signal
         Complex spectra, dims (point, frequency); how noisy each is, is not said.
-    oracle : tuple of numpy.ndarray
-        The truth, for the one baseline that begins there and says so in its name.
     """
 
     bands: tuple[Signal, ...]
-    oracle: tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,11 +78,10 @@ class Sho:
 
     @property
     def methods(self) -> Mapping[str, Callable[[Visible], tuple[Fits, ...]]]:
-        """The shipped fit, scipy's from two starts, and a constant answer."""
+        """The shipped fit, scipy's, and a constant answer."""
         return {
             "sho-fit": fit,
             "curve_fit from the largest bin": fit_from_peak,
-            "curve_fit from the truth": fit_from_truth,
             "constant": constant,
         }
 
@@ -95,7 +91,7 @@ class Sho:
         snr = np.repeat(SNRS, EACH)
         drawn = [draw_band(rng, snr, flat=number % 2 == 1) for number in range(BANDS)]
         bands, truth = (tuple(part) for part in zip(*drawn, strict=True))
-        return Case(Visible(bands, truth), truth, np.tile(snr, BANDS))
+        return Case(Visible(bands), truth, np.tile(snr, BANDS))
 
     def score(self, case: Case, answer: tuple[Fits, ...]) -> Mapping[str, float]:
         """Compare answers with the truth.
