@@ -57,7 +57,7 @@ def test_erosion_with_the_true_tip_is_as_published() -> None:
 
 def test_methods_see_scans_and_no_truth() -> None:
     case = TipEstimation(pairs=1).case(0)
-    assert {field.name for field in fields(case.visible[0])} == {"image", "seed"}
+    assert {field.name for field in fields(case.visible[0])} == {"image"}
     seen = TipRestoration(scans=1).case(0)
     assert {field.name for field in fields(seen.visible[0])} == {"image", "tip"}
 
