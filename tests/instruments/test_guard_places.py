@@ -171,3 +171,15 @@ def test_a_frame_of_absurdly_many_pixels_is_counted_without_making_room_for_them
     found = deposit(Places(PlaceBudget(cell=CELL)), frame)
     assert len(found.cells) <= 11 * 11
     assert float(found.electrons.sum()) == pytest.approx(1000.0)
+
+
+def test_way_of_the_tip_over_one_place_is_counted() -> None:
+    frame = ScanRequest(centre=(50e-9, 50e-9), field_of_view=(80e-9, 80e-9), shape=(8, 8))
+    free, _ = guarded(Twin("tip"))
+    way = free.capability(Scanner).estimate(frame).wear
+    assert way > 0
+    place = PlaceBudget(cell=1e-6, wear=1.5 * way)
+    scope, _ = guarded(Twin("tip"), budget=Budget(place=place))
+    scope.capability(Scanner).start(frame).result()
+    with pytest.raises(BudgetExceeded, match="`wear` of one place"):
+        scope.capability(Scanner).start(frame)

@@ -82,11 +82,14 @@ class PlaceBudget(Value):
         Electrons per square metre.
     bias_seconds : float, optional
         Seconds under bias.
+    wear : float, optional
+        Metres the tip travels in contact there.
     """
 
     cell: Length = Field(default=10e-9, gt=0)
     dose: float | None = Field(default=None, ge=0)
     bias_seconds: Duration | None = Field(default=None, ge=0)
+    wear: Length | None = Field(default=None, ge=0)
 
 
 class Budget(Value):

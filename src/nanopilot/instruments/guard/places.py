@@ -1,4 +1,4 @@
-"""What every place of the sample has been given: electrons and seconds under bias, per cell.
+"""What every place has been given: electrons, seconds under bias, metres of the tip, per cell.
 
 The sample is divided into squares. A frame gives its electrons evenly to its pixels, a spectrum
 to its place, a pulse to its point. Places are those of the sample: where the stage moves it by d,
@@ -22,7 +22,7 @@ from nanopilot.core.signals import Axis, Signal, make_signal
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
-#: Cells that one request may touch, and that are remembered in all: 24 bytes each.
+#: Cells that one request may touch, and that are remembered in all: 32 bytes each.
 MOST_CELLS = 2**22
 #: Pixels of a rotated frame that are looked at; finer ones are thinned out.
 _MOST_PIXELS = 2**20
@@ -38,17 +38,18 @@ class Deposit:
     ----------
     cells : numpy.ndarray
         Number of each cell, shape (n,), ascending.
-    electrons, bias_seconds : numpy.ndarray
+    electrons, bias_seconds, wear : numpy.ndarray
         For each of them, shape (n,).
     """
 
     cells: IntArray
     electrons: FloatArray
     bias_seconds: FloatArray
+    wear: FloatArray
 
 
 def _nothing() -> Deposit:
-    return Deposit(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
+    return Deposit(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Places:
         stage : (float, float)
             Position of the stage, (x, y) in metres.
         """
-        if not estimate.electrons and not estimate.bias_seconds:
+        if not (estimate.electrons or estimate.bias_seconds or estimate.wear):
             return _nothing()
         cell = self.budget.cell
         counted = _cells(request, cell, rest, stage)
@@ -92,7 +93,8 @@ class Places:
                 f"than {MOST_CELLS} such cells. Choose larger cells or a smaller area.",
             )
         cells, share = counted
-        return Deposit(cells, share * estimate.electrons, share * estimate.bias_seconds)
+        given = (estimate.electrons, estimate.bias_seconds, estimate.wear)
+        return Deposit(cells, *(share * one for one in given))
 
     def check(self, deposit: Deposit) -> list[Violation]:
         """List the budgets of places that would be overdrawn."""
@@ -109,6 +111,7 @@ class Places:
             self.budget.bias_seconds,
             " s",
         )
+        found += self._over("wear", before.wear + deposit.wear, self.budget.wear, " m")
         if np.union1d(self.given.cells, deposit.cells).size > MOST_CELLS:
             message = f"`cell` is too small: more than {MOST_CELLS} cells would be remembered."
             found.append(Violation(parameter="place", kind="budget", message=message))
@@ -129,13 +132,14 @@ class Places:
         """Return what some cells have been given, 0 where nothing was."""
         known = self.given
         if not known.cells.size:
-            return Deposit(cells, np.zeros(cells.size), np.zeros(cells.size))
+            return Deposit(cells, *np.zeros((3, cells.size)))
         where = np.minimum(np.searchsorted(known.cells, cells), known.cells.size - 1)
         there = known.cells[where] == cells
         return Deposit(
             cells,
             np.where(there, known.electrons[where], 0.0),
             np.where(there, known.bias_seconds[where], 0.0),
+            np.where(there, known.wear[where], 0.0),
         )
 
     def book(self, deposit: Deposit) -> None:
@@ -147,6 +151,7 @@ class Places:
         at = np.searchsorted(cells, deposit.cells)
         before.electrons[at] += deposit.electrons
         before.bias_seconds[at] += deposit.bias_seconds
+        before.wear[at] += deposit.wear
         self.given = before
 
     def dose_map(self) -> Signal:
