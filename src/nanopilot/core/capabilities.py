@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from nanopilot.core.clock import Clock
 from nanopilot.core.description import InstrumentDescription, SpectrumMode
 from nanopilot.core.limits import Estimate, Violation
+from nanopilot.core.memory import Memory
 from nanopilot.core.parameters import State
 from nanopilot.core.requests import (
     CameraRequest,
@@ -94,7 +95,10 @@ class PointSpectroscopy(Measuring[SpectrumRequest], Protocol):
 
 
 class Camera(Measuring[CameraRequest], Protocol):
-    """Records diffraction patterns, dims (ky, kx), or images, dims (y, x); frames first."""
+    """Records diffraction patterns, dims (ky, kx), or images, dims (y, x); frames first.
+
+    At every place of a grid patterns have dims (y, x, ky, kx).
+    """
 
 
 class BiasWriter(Measuring[WriteRequest], Protocol):
@@ -111,13 +115,23 @@ MEASURING: dict[str, tuple[type[Measuring[Any]], type[Request]]] = {
 
 
 class Restorable(Protocol):
-    """Lives in this process and can go back to where a run left it; for twins.
+    """Lives in this process and can become again what a run had made of it; for twins.
 
-    A real instrument keeps its state while the run is dead and does not have this.
+    A real instrument keeps its state while the run is dead and does not have this. A twin that
+    is newly made and given a memory goes on as the one would have that gave it: to the last bit.
     """
 
-    def restore(self, time: float, position: tuple[float, float]) -> None:
-        """Set clock (s) and position (x, y in metres) to what they were."""
+    def memory(self) -> Memory:
+        """Return what a newly made twin does not know; asked at every step, so do not copy."""
+
+    def restore(
+        self, time: float, position: tuple[float, float], memory: Memory | None = None
+    ) -> None:
+        """Set the clock (s) to what it was, and everything to what the memory says.
+
+        Without a memory (of a run that kept none) only the position (x, y in metres) is known.
+        The layers of a memory are the twin's to keep.
+        """
 
 
 class Closable(Protocol):

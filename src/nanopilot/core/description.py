@@ -13,7 +13,7 @@ class SpectrumMode(Value):
 
     Parameters
     ----------
-    kind : {"bias", "force", "energy", "frequency", "time"}
+    kind : {"bias", "force", "energy", "frequency", "time", "xray"}
         What is swept.
     dim, quantity, unit : str
         Of the spectral axis: ``"bias"`` in V, ``"energy"`` in eV, ``"frequency"`` in Hz,
@@ -67,6 +67,8 @@ class InstrumentDescription(Value):
         Kinds of spectra it takes, with their axes and further settings.
     cameras : tuple of str
         Channels of its `Camera`.
+    camera_grids : bool
+        The camera takes a pattern at every place of a grid.
     orders : tuple of str
         Paths over the pixels it can scan.
     notice : str
@@ -88,6 +90,7 @@ class InstrumentDescription(Value):
     parameters: tuple[Parameter, ...] = ()
     spectra: tuple[SpectrumMode, ...] = ()
     cameras: tuple[str, ...] = ()
+    camera_grids: bool = False
     orders: tuple[Order, ...] = ("raster",)
     notice: str = ""
     units: dict[str, str] = {}

@@ -182,6 +182,14 @@ class Violation(Value):
         return cls(parameter=parameter, message=message, kind="unsupported")
 
 
+def no_grid(position: tuple[float, float] | None) -> list[Violation]:
+    """List the violation of asking a camera for a place that it cannot send the beam to."""
+    if position is None:
+        return []
+    return [Violation.unsupported("position", "patterns at a place; this camera takes them where "
+                                  "the beam rests")]  # fmt: skip
+
+
 class Sweep(Value):
     """The bias an instrument applies during a spectrum unless told otherwise."""
 

@@ -13,7 +13,7 @@ from nanopilot.core.values import Value
 Position = tuple[Length, Length]
 Direction = Literal["trace", "retrace"]
 Order = Literal["raster", "serpentine", "spiral", "lines", "points"]
-SpectrumKind = Literal["bias", "force", "energy", "frequency", "time"]
+SpectrumKind = Literal["bias", "force", "energy", "frequency", "time", "xray"]
 ValueT = TypeVar("ValueT", bound=Value)
 
 
@@ -87,9 +87,9 @@ class SpectrumRequest(Value):
     ----------
     position : (float, float)
         Where, (x, y) in metres; of a grid, its centre.
-    kind : {"bias", "force", "energy", "frequency", "time"}
+    kind : {"bias", "force", "energy", "frequency", "time", "xray"}
         What is swept: the bias, the height of the tip, nothing (all energy losses at once), the
-        frequency of the drive, or the time after a pulse.
+        frequency of the drive, the time after a pulse, or nothing again (all X-rays at once).
     channels : tuple of str
         Detectors to record; empty: all the instrument has.
     bias : tuple of float
@@ -132,7 +132,7 @@ class SpectrumRequest(Value):
 
 
 class CameraRequest(Value):
-    """One or more patterns (or images) of a camera, beam where it rests.
+    """One or more patterns (or images) of a camera: at rest, or one at every place of a grid.
 
     Parameters
     ----------
@@ -143,13 +143,45 @@ class CameraRequest(Value):
     binning : int
         Pixels joined along each axis.
     frames : int
-        How many frames to record one after the other.
+        How many frames to record one after the other; of a grid just one.
+    position : (float, float), optional
+        Where, (x, y) in metres; of a grid, its centre. None: where the beam rests.
+    shape, field_of_view, rotation : (int, int), (float, float), float
+        Of the grid, as in a `ScanRequest`; an instrument that has `camera_grids` takes them.
     """
 
     exposure: Duration | None = Field(default=None, gt=0)
     channels: tuple[str, ...] = ()
     binning: int = Field(default=1, ge=1)
     frames: int = Field(default=1, ge=1)
+    position: Position | None = None
+    shape: tuple[int, int] = (1, 1)
+    field_of_view: Position = (0.0, 0.0)
+    rotation: Angle = 0.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if min(self.shape) < 1:
+            raise ValueError(f"`shape` is {self.shape}; both numbers must be at least 1")
+        if min(self.field_of_view) < 0:
+            raise ValueError(f"`field_of_view` is {self.field_of_view}; it cannot be negative")
+        if self.shape != (1, 1) and (self.position is None or self.frames > 1):
+            raise ValueError("a grid of patterns wants a `position` and one frame")
+        if self.position is None and (any(self.field_of_view) or self.rotation):
+            raise ValueError("`field_of_view` and `rotation` go with a `position`")
+        return self
+
+    @property
+    def grid(self) -> ScanRequest | None:
+        """The places of the patterns as the pixels of a scan; None: where the beam rests."""
+        if self.position is None:
+            return None
+        return ScanRequest(
+            centre=self.position,
+            field_of_view=self.field_of_view,
+            shape=self.shape,
+            rotation=self.rotation,
+        )
 
 
 class WriteRequest(Value):

@@ -42,7 +42,7 @@ def check_limits(
         return _inside(np.array(request.points), limits) + _in_range(
             "bias", request.bias, limits.bias
         )
-    return _check_camera(request)
+    return _check_camera(request, limits)
 
 
 def check_estimate(estimate: Estimate) -> list[Violation]:
@@ -136,11 +136,20 @@ def own_sweep(description: InstrumentDescription) -> tuple[float, ...]:
     return tuple(value for pair in ends for value in pair)
 
 
-def _check_camera(request: CameraRequest) -> list[Violation]:
-    if request.frames <= MOST_PATTERNS:
-        return []
-    message = f"`frames` is {request.frames}; at most {MOST_PATTERNS} can be asked for at once."
-    return [Violation(parameter="frames", message=message)]
+def _check_camera(request: CameraRequest, limits: Limits) -> list[Violation]:
+    grid = request.grid
+    found = [] if grid is None else _inside(corners(grid), limits)
+    for name, count in (
+        ("frames", request.frames),
+        ("shape", request.shape[0] * request.shape[1]),
+    ):
+        if count > MOST_PATTERNS:
+            message = (
+                f"`{name}` asks for {count} patterns; at most {MOST_PATTERNS} can be asked for at "
+                f"once."
+            )
+            found.append(Violation(parameter=name, message=message))
+    return found
 
 
 def _not_too_many(pixels: int, times: int, limits: Limits) -> list[Violation]:

@@ -17,7 +17,14 @@ import numpy as np
 from nanopilot.core.geometry import own_axes
 from nanopilot.core.history import FloatArray
 from nanopilot.core.limits import Estimate, PlaceBudget, Violation
-from nanopilot.core.requests import Position, Request, ScanRequest, SpectrumRequest, WriteRequest
+from nanopilot.core.requests import (
+    CameraRequest,
+    Position,
+    Request,
+    ScanRequest,
+    SpectrumRequest,
+    WriteRequest,
+)
 from nanopilot.core.signals import Axis, Signal, make_signal
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -185,8 +192,10 @@ def _cells(
     request: Request, cell: float, rest: Position, stage: Position
 ) -> tuple[IntArray, FloatArray] | None:
     """Return the cells that are touched, ascending, and the share each gets; None: too many."""
-    if isinstance(request, ScanRequest | SpectrumRequest):
-        frame = request if isinstance(request, ScanRequest) else request.grid
+    frame = request if isinstance(request, ScanRequest) else None
+    if isinstance(request, SpectrumRequest | CameraRequest):
+        frame = request.grid
+    if frame is not None:
         if not frame.points and not frame.rotation:
             return _straight(frame, cell, stage)
         spots: FloatArray | None = _turned(frame, cell)

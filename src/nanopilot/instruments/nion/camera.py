@@ -9,7 +9,7 @@ import xarray as xr
 
 from nanopilot.core.acquiring import Filled, LiveAcquisition
 from nanopilot.core.geometry import FloatArray
-from nanopilot.core.limits import Estimate, Violation
+from nanopilot.core.limits import Estimate, Violation, no_grid
 from nanopilot.core.requests import CameraRequest
 from nanopilot.core.signals import SignalSet
 from nanopilot.instruments.nion.part import Part, not_positive, unknown
@@ -24,7 +24,7 @@ class NionCamera(Part[CameraRequest]):
 
     def validate(self, request: CameraRequest) -> list[Violation]:
         """List unknown cameras, and binnings the camera does not offer."""
-        found = unknown(request.channels, CAMERAS, "channels")
+        found = unknown(request.channels, CAMERAS, "channels") + no_grid(request.position)
         found += not_positive("exposure", request.exposure)
         offered = self._bench.facts["cameras"]["ronchigram"]["binning"]
         if request.binning not in offered:

@@ -13,7 +13,7 @@ import xarray as xr
 from nanopilot.core.acquiring import Filled, LiveAcquisition
 from nanopilot.core.clock import Clock
 from nanopilot.core.errors import DeviceError
-from nanopilot.core.limits import Estimate, Violation
+from nanopilot.core.limits import Estimate, Violation, no_grid
 from nanopilot.core.parameters import State
 from nanopilot.core.requests import CameraRequest
 from nanopilot.core.signals import SignalSet, check_set
@@ -104,7 +104,7 @@ class SnapshotCamera:
 
     def validate(self, request: CameraRequest) -> list[Violation]:
         """List every reason against a request; moves nothing."""
-        found = unknown(request.channels, self._source.cameras)
+        found = unknown(request.channels, self._source.cameras) + no_grid(request.position)
         if len(request.channels) > 1:
             found.append(Violation.unsupported("channels", "several cameras; read them in turn"))
         return found or self._source.faults(self._camera(request), request)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nanopilot.core.acquiring import Filled, LiveAcquisition
-from nanopilot.core.limits import Estimate, Violation
+from nanopilot.core.limits import Estimate, Violation, no_grid
 from nanopilot.core.requests import CameraRequest
 from nanopilot.twins.plain.part import Part, unknown
 
@@ -20,7 +20,7 @@ class PlainCamera(Part[CameraRequest]):
 
     def validate(self, request: CameraRequest) -> list[Violation]:
         """List unknown cameras."""
-        return unknown(request.channels, ("ronchigram",))
+        return unknown(request.channels, ("ronchigram",)) + no_grid(request.position)
 
     def estimate(self, request: CameraRequest) -> Estimate:
         """Return time, size and electrons."""
