@@ -12,7 +12,8 @@ from scipy.optimize import curve_fit
 
 from nanopilot.analysis.fit_maps import Reason
 from nanopilot.analysis.hysteresis import LoopFeatures
-from nanopilot.analysis.loop_fit import LoopFit, switching_loop
+from nanopilot.analysis.loop_fit import LoopFit, scatter2, switching_loop
+from nanopilot.analysis.loop_model import Projected, Sweep
 from nanopilot.core.errors import OutOfRange, SignalError
 from nanopilot.core.registry import build
 from nanopilot.core.signals import Axis, Signal, SignalSet, make_signal
@@ -225,3 +226,55 @@ def test_bias_that_will_not_do_and_settings_out_of_range_are_refused() -> None:
     with pytest.raises(OutOfRange, match="`false_alarm` is 2"):
         LoopFit(false_alarm=2.0)
     assert build("operators", "loop-fit", median_width=3) == LoopFit(median_width=3)
+
+
+def test_noise_is_told_from_second_differences() -> None:
+    rng = np.random.default_rng(4)
+    bias = 8.0 * np.sin(np.linspace(0, 2 * np.pi, 96, endpoint=False))
+    loops = np.tanh(0.3 * bias) + 0.4 * bias + 0.3 * rng.normal(size=(400, 96))
+    loops[:, 7] += 40.0
+    assert np.sqrt(scatter2(loops).mean()) == pytest.approx(0.3, rel=0.1)
+
+
+def test_pure_noise_passes_for_a_loop_as_often_as_was_asked() -> None:
+    bias = 8.0 * np.sin(np.linspace(0, 2 * np.pi, 48, endpoint=False))
+    noise = np.random.default_rng(5).normal(size=(1500, 48))
+    axes = {"point": Axis(np.arange(1500.0), "1", "number"), "bias": Axis(bias, "V", "bias")}
+    film = make_signal(noise, axes, quantity="response", units="a.u.")
+    passed = float((LoopFit(false_alarm=0.05)(film)["reason"] != Reason.NOT_SIGNIFICANT).mean())
+    assert 0.02 < passed < 0.09
+
+
+def test_usual_widths_pull_by_the_gradient_of_their_penalty() -> None:
+    rng = np.random.default_rng(6)
+    bias = 8.0 * np.cos(np.linspace(0, 2 * np.pi, 64, endpoint=False))
+    sweep = Sweep(bias, np.arange(64) > 32)
+    loops, weights, noise2 = rng.normal(size=(1, 64)), np.ones((1, 64)), np.array([0.7])
+    theta = np.array([[3.0, -2.0, 0.1, 0.9]])
+
+    def held(at: np.ndarray, much: np.ndarray) -> Projected:
+        return sweep.project(loops, weights, at).held(sweep, at, much)
+
+    middle, spread = sweep.usual
+    penalty = noise2 * (((theta[:, 2:] - middle) / spread) ** 2).sum(axis=1)
+    more = held(theta, noise2).energy - held(theta, np.zeros(1)).energy
+    np.testing.assert_allclose(more, penalty)
+    for k in (2, 3):
+        step = np.zeros((1, 4))
+        step[0, k] = 1e-5
+        slope = [
+            (held(theta + s * step, much).energy) for much in (noise2, np.zeros(1)) for s in (1, -1)
+        ]
+        found = held(theta, noise2), held(theta, np.zeros(1))
+        own = [-2.0 * (one.jacobian[0].T @ one.rest[0])[k] for one in found]
+        numbers = (slope[0] - slope[1] - slope[2] + slope[3]) / 2e-5
+        assert own[0] - own[1] == pytest.approx(float(numbers[0]), rel=1e-4)
+
+
+def test_without_noise_no_width_is_too_unusual() -> None:
+    bias = 8.0 * np.sin(np.linspace(0, 2 * np.pi, 64, endpoint=False))
+    values = switching_loop(bias, (0.1, 0.0), 2.0, np.array([3.0, -2.0, 5.0, 0.7]))
+    film = make_signal(values, {"bias": Axis(bias, "V", "bias")}, quantity="response", units="a.u.")
+    found = LoopFit()(film)
+    assert float(found["width_up"]) == pytest.approx(5.0, rel=1e-2)
+    assert float(found["width_down"]) == pytest.approx(0.7, rel=1e-2)

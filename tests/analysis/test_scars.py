@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanopilot.analysis.scars import RemoveScars
+from nanopilot.analysis.stroke_kernels import NEAR, best_runs
 from nanopilot.core.errors import OutOfRange, SignalError
 from nanopilot.core.signals import Axis, Signal, make_signal
 
@@ -115,6 +116,85 @@ def test_unmeasured_lines_are_no_strokes_and_stay() -> None:
     found = RemoveScars()(frame(heights))
     np.testing.assert_array_equal(np.isnan(found), np.isnan(heights))
     assert not found["replaced"].any()
+
+
+def domes(seed: int) -> Array:
+    """Return domes side by side with grooves between them, about as high as wide strokes are."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices((96, 96))
+    seeds = rng.uniform(0, 96, (2, 40))
+    apart = np.hypot(y[..., None] - seeds[0], x[..., None] - seeds[1])
+    heights = -(apart.min(axis=-1) ** 2) / 30.0
+    return (heights - heights.mean()) / heights.std() + 0.02 * rng.normal(size=y.shape)
+
+
+def test_strokes_of_one_height_are_found_on_domes() -> None:
+    hit, false = [], []
+    for seed in range(12):
+        clean = domes(seed)
+        stroke = np.zeros(clean.shape)
+        stroke[20, 20:60] = 2.0
+        stroke[60:62, 30:60] = -2.0
+        replaced = RemoveScars().find(clean + stroke)
+        hit.append(replaced[stroke != 0].mean())
+        false.append(replaced[stroke == 0].sum())
+        assert not RemoveScars().find(clean).any()
+    assert np.mean(hit) > 0.95
+    assert np.mean(false) < 10
+
+
+@pytest.mark.parametrize("heights", [(2.0, -1.5), (2.0, 3.0), (-3.0, -1.5, -1.5), (2.0, -2.0, 2.0)])
+def test_strokes_that_touch_are_all_found(heights: tuple[float, ...]) -> None:
+    clean, stroke = hills(7, 0.02), np.zeros((64, 80))
+    for line, height in enumerate(heights):
+        stroke[30 + line, 20 : 50 + 5 * line] = height
+    replaced = RemoveScars()(frame(clean + stroke))["replaced"].to_numpy()
+    assert replaced[stroke != 0].mean() > 0.8
+    assert replaced[stroke == 0].sum() < 10
+
+
+def test_run_that_follows_the_surface_is_shifted_and_keeps_what_lines_beside_do_not_show() -> None:
+    rng = np.random.default_rng(8)
+    y, x = np.indices((64, 80))
+    # Ripples along the line that change from line to line faster than a bridge can tell.
+    clean = np.sin(0.5 * x + 0.7 * y) + 0.01 * rng.normal(size=y.shape)
+    spoilt = clean.copy()
+    spoilt[30:32, 20:60] += 5.0
+    found = RemoveScars()(frame(spoilt))
+    assert found["replaced"].to_numpy()[30:32, 20:60].all()
+    assert np.abs(found.to_numpy() - clean)[30:32, 20:60].max() < 0.25
+
+
+def test_flat_run_over_a_surface_is_bridged() -> None:
+    y, x = np.indices((64, 80))
+    clean = 3.0 * np.sin(0.2 * x) + 0.05 * y
+    clean += 0.001 * np.random.default_rng(9).normal(size=y.shape)
+    spoilt = clean.copy()
+    spoilt[30, 20:60] = 9.0
+    found = RemoveScars()(frame(spoilt))
+    assert found["replaced"].to_numpy()[30, 20:60].all()
+    assert np.abs(found.to_numpy() - clean).max() < 0.1
+
+
+@given(st.integers(0, 10_000))
+@settings(deadline=None, max_examples=20)
+def test_best_run_gains_most_of_all_segments_of_its_height(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    level = rng.normal(size=(3, 24))
+    level[1, 6:18] += rng.choice([-1, 1]) * 12.0
+    level[0, rng.integers(24)] = np.nan
+    gain, begin, end, height = best_runs(level, 1, 8, 1.5, 5.0)[1]
+    assert gain > 0
+    scale = max(1.5, abs(height) / 6)
+    each = np.zeros(24)
+    for side in (level[1] - level[0], level[1] - level[2]):
+        lost = np.minimum(NEAR**2, (side / scale) ** 2)
+        each += lost - np.minimum(NEAR**2, ((side - height) / scale) ** 2)
+    # Pixels of which one side is not known have no say.
+    each[np.isnan(each)] = 0.0
+    sums = [each[a:b].sum() for a in range(24) for b in range(a + 1, 25)]
+    assert gain == pytest.approx(max(sums))
+    assert each[int(begin) : int(end)].sum() == pytest.approx(gain)
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -22,6 +22,8 @@ _CELLS = 24
 #: Part of the frequencies that counts: lines are points across the slow axis, so that what is
 #: finer than two of them folds back, with a phase that draws to whole pixels.
 _FOLDED = 0.6
+#: Cells along each axis that do.
+_FOLDS = int(_CELLS * np.sqrt(_FOLDED))
 #: Steps of the climb at most, and pixels that are near its end, and its end.
 _STEPS, _NEAR, _STILL = 20, 0.05, 1e-3
 #: Powers of the noise that a pair of coefficients must have; most that coherence counts.
@@ -131,8 +133,11 @@ def _hann(size: int, length: float, centre: float) -> Array:
 
 @cache
 def _edges(shape: tuple[int, int]) -> IntArray:
-    """Return where cells begin: narrow where the frequency is low."""
-    part = (np.arange(_CELLS + 1) / _CELLS) ** 2
+    """Return where cells begin: narrow where the frequency is low.
+
+    Cells that do not count are not summed, but for one beside each that does: coherence asks it.
+    """
+    part = (np.arange(_FOLDS + 2) / _CELLS) ** 2
     return np.stack([np.rint(part * (size // 2 + 1)).astype(np.int64) for size in shape])
 
 
@@ -179,8 +184,7 @@ def _best(square: FloatArray, sums: FloatArray) -> FloatArray:
     """Return g / (1 - g^2) over the power, of coherences g squared."""
     square, power = np.clip(square, 0, _MOST), _power(sums)
     weights = np.sqrt(square) / (1 - square) * sums[..., 0]
-    folded = int(_CELLS * np.sqrt(_FOLDED))
-    weights[folded:], weights[:, folded:] = 0.0, 0.0
+    weights[_FOLDS:], weights[:, _FOLDS:] = 0.0, 0.0
     return np.divide(weights, power, out=np.zeros_like(power), where=power > 0)
 
 

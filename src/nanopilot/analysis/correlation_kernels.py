@@ -15,6 +15,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 #: What `cell_sums` counts: pairs, powers of both, real part, gradient (2), curvature (3),
 #: scatter (3).
 SUMS = 12
+#: Sums may be taken in any order, so that several run at once; what is no number stays none.
+REORDERED = {"reassoc", "contract", "nsz"}
 
 
 @numba.njit(cache=True)
@@ -33,6 +35,8 @@ def binned(values: Array, bins: int, offset: float) -> Array:
     rows, columns = values.shape[0] // bins, values.shape[1] // bins
     out = np.empty((rows, columns), dtype=np.float32)
     for i in range(rows):
+        if bins == 2 and _whole_pairs(values[2 * i], values[2 * i + 1], offset, out[i]):
+            continue
         for j in range(columns):
             total, count = 0.0, 0
             for line in range(i * bins, (i + 1) * bins):
@@ -43,6 +47,19 @@ def binned(values: Array, bins: int, offset: float) -> Array:
                         count += 1
             out[i, j] = total / count if count else np.nan
     return out
+
+
+@numba.njit(cache=True, fastmath=REORDERED)
+def _whole_pairs(above: Array, below: Array, offset: float, out: Array) -> bool:
+    """Write the means of squares of two pixels; return whether all of these are numbers."""
+    for j in range(out.size):
+        total = (above[2 * j] - offset) + (above[2 * j + 1] - offset)
+        total += (below[2 * j] - offset) + (below[2 * j + 1] - offset)
+        out[j] = total * 0.25
+    nothing = np.float32(0)
+    for j in range(out.size):
+        nothing += out[j] * np.float32(0)
+    return nothing == 0
 
 
 @numba.njit(cache=True)
@@ -56,20 +73,38 @@ def windowed(values: Array, row: Array, column: Array) -> Array:
     row, column : numpy.ndarray of float32
         Windows, shapes (rows,) and (columns,).
     """
-    total, weights = 0.0, 0.0
+    whole = np.empty(row.size, dtype=np.bool_)
+    every, total, weights = float(column.sum()), 0.0, 0.0
     for i in range(row.size):
+        line = _weighed(values[i], column)
+        whole[i] = np.isfinite(line)
+        if whole[i]:
+            total += row[i] * line
+            weights += row[i] * every
+            continue
         for j in range(column.size):
-            weight = row[i] * column[j]
             if np.isfinite(values[i, j]):
-                total += weight * values[i, j]
-                weights += weight
+                total += row[i] * column[j] * values[i, j]
+                weights += row[i] * column[j]
     mean = np.float32(total / max(1e-30, weights))
     out = np.zeros(values.shape, dtype=np.float32)
     for i in range(row.size):
+        if whole[i]:
+            for j in range(column.size):
+                out[i, j] = (values[i, j] - mean) * row[i] * column[j]
+            continue
         for j in range(column.size):
             if np.isfinite(values[i, j]):
                 out[i, j] = (values[i, j] - mean) * row[i] * column[j]
     return out
+
+
+@numba.njit(cache=True, fastmath=REORDERED)
+def _weighed(line: Array, weights: Array) -> float:
+    total = np.float32(0)
+    for j in range(line.size):
+        total += line[j] * weights[j]
+    return float(total)
 
 
 @numba.njit(cache=True, fastmath=True)

@@ -12,6 +12,7 @@ from nanopilot.analysis.facets import FacetLevel
 from nanopilot.analysis.frame_arrays import BoolArray, robust_std, rows_of
 from nanopilot.analysis.line_offsets import Method, line_offsets, masked_medians
 from nanopilot.analysis.scars import RemoveScars
+from nanopilot.analysis.shared_offsets import Estimate, shared_offsets
 from nanopilot.core.errors import OutOfRange
 from nanopilot.core.history import FloatArray
 from nanopilot.core.signals import Signal
@@ -172,7 +173,10 @@ class MatchLines:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Level a frame as one would by hand: scars, lines, bow, and lines again on the background.
+    """Level a frame as one would by hand: scars, bow, lines, and lines again on the background.
+
+    Of lines only that is taken off which all parts of a line have, `shared_offsets`: what hills
+    do to the medians of lines stays.
 
     Parameters
     ----------
@@ -211,17 +215,23 @@ class Level:
         frame, _ = rows_of(frame, least=(max(5, self.order + 1), max(5, self.order + 1)))
         if self.scars:
             frame = RemoveScars()(frame)
-        heights = MatchLines()(frame).to_numpy()
         if self.ground == "background":
-            return frame.copy(data=self._background(heights))
+            return frame.copy(data=self._background(frame.to_numpy()))
+        heights = MatchLines()(frame).to_numpy()
         level = heights - FacetLevel(self.order).surface(heights)
         return frame.copy(data=level - np.nanmedian(level))
 
     def _background(self, heights: FloatArray) -> FloatArray:
         polynomial = SubtractPolynomial(self.order, self.order, self.exclude)
-        heights = heights - polynomial.fit(heights)[0]
-        _, background = polynomial.fit(heights)
-        heights = heights - masked_medians(heights, background)[:, None]
+        estimates: tuple[Estimate, ...] = (
+            lambda lines, _: line_offsets(lines, "differences"),
+            masked_medians,
+        )
         surface, background = polynomial.fit(heights)
+        for estimate in estimates:
+            # The tilt of a line across its parts would pass for the surface.
+            flat = heights - surface
+            heights = heights - shared_offsets(flat, background, estimate)[:, None]
+            surface, background = polynomial.fit(heights)
         heights = heights - surface
         return np.asarray(heights - np.median(heights[background]))

@@ -10,7 +10,7 @@ from nanopilot.analysis.despike import NORMAL_MAD, cyclic_median
 from nanopilot.analysis.fit_maps import Reason, first_reason, to_maps
 from nanopilot.analysis.hysteresis import Cycle, last_cycle
 from nanopilot.analysis.loop_model import Projected, Sweep
-from nanopilot.analysis.loop_table import labels, rescaled, tabulate
+from nanopilot.analysis.loop_table import CLEAR, labels, rescaled, tabulate
 from nanopilot.core.errors import OutOfRange, SignalError
 from nanopilot.core.history import FloatArray, IntArray
 from nanopilot.core.signals import Signal, SignalSet
@@ -22,8 +22,9 @@ CHUNK = 512
 SPIKE = 4.5
 #: Where fewer points are left than this share, it was no loop with spikes.
 KEPT = 0.75
-#: Independent loops that noise may imitate; found by simulating pure noise in 32 to 128 points.
-LOOKS = 160.0
+#: Independent loops that noise may imitate; found by simulating pure noise in 32 to 128 points
+#: with the usual widths of `Sweep.usual`, which leave noise less to imitate.
+LOOKS = 28.0
 
 
 def switching_loop(
@@ -148,16 +149,19 @@ class LoopFit:
         loops, smooth = (values - middle) / scale, (smooth - middle) / scale
         weights = keep(loops - smooth, np.ones_like(loops), np.ptp(smooth, axis=1) * 0.1)
         weights *= values == tamed
-        theta = begin(sweep, loops, weights, smooth)
+        noise2 = scatter2(loops)
+        theta = begin(sweep, (loops, weights, noise2), smooth)
+        found = sweep.project(np.where(weights > 0, loops, 0.0), weights, theta)
         for _ in range(3):
-            theta, rested = sweep.descend(loops, weights, theta)
+            noise2 = doubtful(found, weights, noise2)
+            theta, rested = sweep.descend(loops, weights, theta, noise2)
             found = sweep.project(np.where(weights > 0, loops, 0.0), weights, theta)
             away = loops - model(sweep, found, theta)
             again = keep(away, weights)
             if np.array_equal(again, weights):
                 break
             weights = again
-        theta, rested = sweep.descend(loops, weights, theta)
+        theta, rested = sweep.descend(loops, weights, theta, noise2)
         found = sweep.project(loops, weights, theta)
         reasons = self._judge(sweep, (loops, weights, theta), found, (finite, rested))
         rows = tabulate(sweep, weights, theta, found)
@@ -201,17 +205,50 @@ def tame(values: FloatArray) -> FloatArray:
     return np.clip(values, middle - reach, middle + reach)
 
 
-def begin(sweep: Sweep, loops: FloatArray, weights: FloatArray, smooth: FloatArray) -> FloatArray:
+def begin(
+    sweep: Sweep, noisy: tuple[FloatArray, FloatArray, FloatArray], smooth: FloatArray
+) -> FloatArray:
     """Return the better of two local minima, shape (n, 4).
 
     In noise there is more than one. A median takes steps for noise where they are sharp, and
     a grid takes noise for steps where they are not: so the one begins at the smoothed loop
     and the other at the loop itself.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Where it was measured.
+    noisy : tuple of numpy.ndarray
+        Loops and weights, shape (n, points), and the variance of the noise, shape (n,).
+    smooth : numpy.ndarray
+        Loops without spikes, shape (n, points).
     """
+    loops, weights, noise2 = noisy
     filled = np.where(weights > 0, loops, smooth)
-    ends = [sweep.descend(filled, weights, sweep.start(seen))[0] for seen in (smooth, filled)]
-    first, second = (sweep.project(filled, weights, theta).energy for theta in ends)
+    ends = [
+        sweep.descend(filled, weights, sweep.start(seen), noise2)[0] for seen in (smooth, filled)
+    ]
+    first, second = (
+        sweep.project(filled, weights, theta).held(sweep, theta, noise2).energy for theta in ends
+    )
     return np.where((first <= second)[:, None], *ends)
+
+
+def doubtful(found: Projected, weights: FloatArray, noise2: FloatArray) -> FloatArray:
+    """Return the variance of the noise by which usual widths count, 0 where loops are clear."""
+    left = found.energy / np.maximum(weights.sum(axis=1) - 7, 1)
+    clear = found.linear[:, 2] ** 2 > CLEAR**2 * left
+    return np.where(clear, 0.0, np.minimum(noise2, left))
+
+
+def scatter2(loops: FloatArray) -> FloatArray:
+    """Return the variance of the noise, shape (n,), by the middle of the second differences.
+
+    Of white noise they have six times its variance; slopes are not in them, and spikes and steps
+    in few.
+    """
+    second = loops - 0.5 * (np.roll(loops, 1, axis=1) + np.roll(loops, -1, axis=1))
+    return np.asarray((NORMAL_MAD * np.median(np.abs(second), axis=1)) ** 2 / 1.5)
 
 
 def keep(away: FloatArray, weights: FloatArray, least: FloatArray | float = 0.0) -> FloatArray:

@@ -17,6 +17,8 @@ BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 #: takes away no more than this share of the residual.
 TOLERANCE, GAIN = 1e-7, 1e-9
 STEPS = 150
+#: Standard deviation of the logarithm of a width, in halves of the range it may have.
+SPREAD = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,18 +112,29 @@ class Sweep:
         return Projected(linear[..., 0], rest, jacobian, np.concatenate([basis, change], axis=-1))
 
     def descend(
-        self, loops: FloatArray, weights: FloatArray, theta: FloatArray
+        self, loops: FloatArray, weights: FloatArray, theta: FloatArray, noise2: FloatArray
     ) -> tuple[FloatArray, BoolArray]:
-        """Minimise the residual of every loop; return theta and whether it came to rest."""
+        """Minimise the residual of every loop; return theta and whether it came to rest.
+
+        Parameters
+        ----------
+        loops, weights : numpy.ndarray
+            Shape (n, points).
+        theta : numpy.ndarray
+            Where to begin, shape (n, 4).
+        noise2 : numpy.ndarray
+            Variance of the noise, shape (n,): how much `usual` counts; 0: not at all.
+        """
         theta, rested = theta.copy(), np.zeros(len(loops), dtype=bool)
         damping = np.full(len(loops), 1e-3)
-        here = self.project(loops, weights, theta)
+        here = self.project(loops, weights, theta).held(self, theta, noise2)
         for _ in range(STEPS):
             active = np.flatnonzero(~rested)
             if active.size == 0:
                 break
             there, length, hoped = self._bounded(theta[active], here.take(active), damping[active])
             then = self.project(loops[active], weights[active], there)
+            then = then.held(self, there, noise2[active])
             gain = here.energy[active] - then.energy
             better = gain >= 0
             small = (length < TOLERANCE) | (better & (gain <= GAIN * here.energy[active]))
@@ -162,6 +175,17 @@ class Sweep:
         return there, moved.max(axis=1), hoped
 
     @property
+    def usual(self) -> tuple[float, float]:
+        """Logarithm of the usual width in V, and by how much it differs from step to step.
+
+        A width lies between the distance of two points and a quarter of the sweep, as in the grid
+        of `start`: what is sharper or wider can be told where noise is small, and is noise where
+        it is large.
+        """
+        low, high = np.log([self.step, 0.25 * self.span])
+        return 0.5 * float(low + high), SPREAD * 0.5 * float(high - low)
+
+    @property
     def narrowest(self) -> float:
         """Least width in V: nearly all of such a step falls between two points."""
         return 0.3 * self.step
@@ -196,6 +220,20 @@ class Projected:
     def energy(self) -> FloatArray:
         """Sum of squared residuals, shape (n,)."""
         return np.asarray((self.rest**2).sum(axis=1))
+
+    def held(self, sweep: Sweep, theta: FloatArray, noise2: FloatArray) -> Projected:
+        """Return the same with two more residuals: how far widths are from the usual.
+
+        As a normal prior for the logarithms of the widths does.
+        """
+        middle, spread = sweep.usual
+        pull = np.sqrt(noise2)[:, None] / spread
+        rest = np.concatenate([self.rest, pull * (middle - theta[:, 2:])], axis=1)
+        rows = np.zeros((len(theta), 2, 4))
+        rows[:, [0, 1], [2, 3]] = pull
+        return Projected(
+            self.linear, rest, np.concatenate([self.jacobian, rows], axis=1), self.whole
+        )
 
     def take(self, rows: np.ndarray) -> Projected:
         """Return some of the loops."""
