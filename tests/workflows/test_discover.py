@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nanopilot.core.adjustables import Positioner
 from nanopilot.core.capabilities import Acquisition, PointSpectroscopy
 from nanopilot.core.clock import VirtualClock
 from nanopilot.core.errors import InvalidRequest, NotInCommand, OutOfRange, UnknownName, Unsupported
@@ -73,7 +74,7 @@ def test_journal_has_an_intent_before_every_outcome(whole: Path) -> None:
             intended.add(event.step)
         if isinstance(event, Outcome):
             assert event.step in intended
-    assert isinstance(events[1], Plan)
+    assert isinstance(next(event for event in events if not isinstance(event, Note)), Plan)
     verdicts = [event.verdict for event in events if isinstance(event, Audit)]
     assert verdicts == ["allowed"] * (1 + round(0.3 * 48))
 
@@ -297,3 +298,37 @@ def test_run_has_the_instrument_for_itself_and_gives_it_back(tmp_path: Path) -> 
         commands = [e for e in run.journal.events() if isinstance(e, Audit)]
     assert {row.by for row in commands} == {"run again"}
     scope.lease("the next").release()
+
+
+@pytest.mark.parametrize("before", ["sent", "measured"])
+def test_where_the_tip_was_before_the_run_is_not_lost(before: str, tmp_path: Path) -> None:
+    """The way to the first place takes time, and the first place may be refused."""
+
+    def used() -> Guard:
+        scope = Guard(StubbornTwin((film(),), VirtualClock()))
+        area = scope.describe().area
+        if before == "sent":
+            scope.capability(Positioner).set(x=area.x[1], y=area.y[1])
+        else:
+            request = SpectrumRequest(position=(area.x[1], area.y[1]))
+            scope.capability(PointSpectroscopy).start(request).result()
+        return scope
+
+    def at(step: int, kind: type) -> Callable[[Event], None]:
+        def listen(event: Event) -> None:
+            if isinstance(event, kind) and event.step == step:  # type: ignore[attr-defined]
+                raise Killed
+
+        return listen
+
+    asked = ASKED | {"budget": 1.0}
+    launch("discover", used(), asked, tmp_path / "whole")
+    expected = contents(tmp_path / "whole")[0]
+    refused = next(e.step for e in expected if isinstance(e, Outcome) and e.error)
+    for name, listen in (("early", at(0, Intent)), ("refused", at(refused, Outcome))):
+        with pytest.raises(Killed):
+            launch("discover", used(), asked, tmp_path / name, listeners=(listen,))
+        resume(tmp_path / name, Guard(StubbornTwin((film(),), VirtualClock())))
+        found = contents(tmp_path / name)[0]
+        times = [event.time for event in found if isinstance(event, Outcome)]
+        assert times == [event.time for event in expected if isinstance(event, Outcome)]

@@ -30,12 +30,26 @@ class Decision(Value):
 
 
 class Intent(Value):
-    """What is about to be done; committed before anything moves."""
+    """What is about to be done; committed before anything moves.
+
+    Parameters
+    ----------
+    step : int
+        Which.
+    capability, request : str, dict
+        What is asked of which part of the instrument.
+    time : float, optional
+        Seconds on the clock of a twin, from which it has to go on.
+    memory : str
+        Hash of what a twin has become since the row before that says so; empty: nothing new.
+    """
 
     kind: Literal["intent"] = "intent"
     step: int
     capability: str
     request: dict[str, Any]
+    time: float | None = None
+    memory: str = ""
 
 
 class SignalRef(Value):
@@ -47,7 +61,25 @@ class SignalRef(Value):
 
 
 class Outcome(Value):
-    """What came of an intent; committed after the signal is safe."""
+    """What came of an intent; committed after the signal is safe.
+
+    Parameters
+    ----------
+    step : int
+        Which.
+    signals : tuple of SignalRef
+        What was measured.
+    features, reward : dict, float
+        What was made of it.
+    time : float
+        Seconds on the instrument's clock.
+    spent : Spent
+        In the whole run so far.
+    error : str
+        Why there are no signals.
+    memory : str
+        Hash of what a twin has become since the row before that says so; empty: nothing new.
+    """
 
     kind: Literal["outcome"] = "outcome"
     step: int
@@ -57,6 +89,7 @@ class Outcome(Value):
     time: float = 0.0
     spent: Spent = Spent()
     error: str = ""
+    memory: str = ""
 
 
 class Note(Value):

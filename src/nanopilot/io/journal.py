@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import threading
 import time
@@ -27,6 +28,10 @@ CREATE TABLE head (
     id INTEGER PRIMARY KEY CHECK (id = 0), seq INTEGER NOT NULL, hash TEXT NOT NULL
 ) STRICT;
 """
+# Only where there is something to remember: a journal without a twin has no such table.
+_MEMORY = "CREATE TABLE IF NOT EXISTS memory (seq INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT"
+_THERE = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'memory'"
+_REMEMBER = "INSERT INTO memory VALUES (?, ?)"
 _INSERT = "INSERT INTO rows (seq, kind, wall, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)"
 _SET_HEAD = "UPDATE head SET seq = ?, hash = ? WHERE id = 0"
 _GET_HEAD = "SELECT seq, hash FROM head WHERE id = 0"
@@ -153,13 +158,15 @@ class Journal:
                 lock.release()
                 raise
 
-    def append(self, *events: Event) -> int:
+    def append(self, *events: Event, memory: bytes = b"") -> int:
         """Add events as one transaction; when this returns they are safe.
 
         Parameters
         ----------
         *events : Event
             All of them are written, or none.
+        memory : bytes
+            What a twin has become, of which one of the events has the hash; written with it.
 
         Returns
         -------
@@ -178,28 +185,15 @@ class Journal:
         wall = time.time_ns()
         with self._turn, translated("the journal", self.path):
             seq, last = self._seq, self._hash
-            rows: list[tuple[object, ...]] = []
+            rows: list[RawRow] = []
             for event in events:
                 seq, body = seq + 1, event.model_dump_json()
                 digest = row_hash(seq, event.kind, wall, last, body)
                 rows.append((seq, event.kind, wall, body, last, digest))
                 last = digest
-            self._commit(rows, seq, last)
+            _commit(self._connection, rows, [(_owner(rows, memory), memory)] if memory else [])
             self._seq, self._hash = seq, last
             return seq
-
-    def _commit(self, rows: list[tuple[object, ...]], seq: int, last: str) -> None:
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
-            for row in rows:
-                execute(_INSERT, row)
-            execute(_SET_HEAD, (seq, last))
-            execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
-            raise
 
     @property
     def head(self) -> tuple[int, str]:
@@ -225,6 +219,13 @@ class Journal:
     def events(self, after: int = 0) -> Iterator[Event]:
         """Return an iterator over the events behind row number `after`."""
         return (row.event for row in self.rows(after))
+
+    def kept(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        """Return what a query finds of the table ``memory``; nothing where there is none."""
+        with self._turn, translated("the journal", self.path, verb="read"):
+            connection = self._now()
+            there = connection.execute(_THERE).fetchone() is not None
+            return connection.execute(query, values).fetchall() if there else []
 
     def check_chain(self) -> ChainFault | None:
         """Return the first row that is not what was written, or None; see `nanopilot.io.chain`."""
@@ -276,3 +277,30 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _owner(rows: list[RawRow], memory: bytes) -> object:
+    """Return the number of the row that has the hash of what is kept of a twin."""
+    digest = hashlib.sha256(memory).hexdigest()
+    return next(row[0] for row in reversed(rows) if digest in str(row[3]))
+
+
+def _commit(
+    connection: sqlite3.Connection, rows: list[RawRow], memories: list[tuple[object, bytes]]
+) -> None:
+    """Write rows, what is kept with one of them, and the head, in one transaction."""
+    execute = connection.execute
+    execute("BEGIN IMMEDIATE")
+    try:
+        for row in rows:
+            execute(_INSERT, row)
+        if rows:
+            execute(_SET_HEAD, (rows[-1][0], rows[-1][5]))
+        for kept in memories:
+            execute(_MEMORY)
+            execute(_REMEMBER, kept)
+        execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            execute("ROLLBACK")
+        raise

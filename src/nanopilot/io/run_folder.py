@@ -15,6 +15,7 @@ from nanopilot.core.values import Value
 from nanopilot.io.durable import Durability, store_errors, sync_folder, write_atomic
 from nanopilot.io.journal import Journal
 from nanopilot.io.layout import clean
+from nanopilot.io.memory import TwinNote
 from nanopilot.io.signal_store import SignalStore
 
 RECORD = "run.json"
@@ -83,7 +84,12 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, folder: Path | str, record: RunRecord, durability: Durability = "power"
+        cls,
+        folder: Path | str,
+        record: RunRecord,
+        durability: Durability = "power",
+        *,
+        start: TwinNote | None = None,
     ) -> Self:
         """Make the folder of a new run and open it for writing.
 
@@ -96,6 +102,8 @@ class RunFolder:
         durability : {"power", "process"}
             Whether acknowledged rows and signals survive loss of power, or only the end of
             the process.
+        start : TwinNote, optional
+            What a twin was like when the run began: there is no folder without it.
 
         Raises
         ------
@@ -108,18 +116,23 @@ class RunFolder:
             if any(path.iterdir()):
                 raise StoreError(f"`{path}` is not empty; choose a new folder, or resume the run.")
             try:
-                return cls._made(path, record, durability)
+                return cls._made(path, record, durability, start)
             except BaseException:
                 _empty(path)
                 raise
 
     @classmethod
-    def _made(cls, path: Path, record: RunRecord, durability: Durability) -> Self:
+    def _made(
+        cls, path: Path, record: RunRecord, durability: Durability, start: TwinNote | None
+    ) -> Self:
         text = record.model_dump_json(indent=2).encode()
         signals = SignalStore.make(path / SIGNALS, durability)
         journal = Journal.create(path / JOURNAL, durability)
         try:
-            journal.append(_opening(text))
+            if start is None:
+                journal.append(_opening(text))
+            else:
+                journal.append(_opening(text), start.note, memory=start.data)
             # Last: a folder with a record has all the rest, and can be resumed.
             write_atomic(path / RECORD, text, durability)
             if durability == "power":

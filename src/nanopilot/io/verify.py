@@ -15,6 +15,7 @@ from nanopilot.core.values import Value
 from nanopilot.io.history import load_history
 from nanopilot.io.journal import Journal
 from nanopilot.io.layout import first_altered_file
+from nanopilot.io.memory import memory_of, recall, rows_kept
 from nanopilot.io.run_folder import JOURNAL, RECORD, SIGNALS, matches_opening, read_record
 from nanopilot.io.signal_store import SignalStore
 
@@ -29,7 +30,8 @@ class Verdict(Value):
     rows, chunks : int
         How many journal rows there are, and how many signals were compared with them.
     first : str
-        The first thing that is not: ``row 12``, ``spectra/current item 3``, a file.
+        The first thing that is not: ``row 12``, ``memory of row 12``,
+        ``spectra/current item 3``, a file.
     why : str
         What is wrong with it.
     head : str
@@ -107,7 +109,24 @@ def _check(path: Path, journal: Journal) -> Verdict:
             return _bad(found, RECORD, "the journal holds another hash of it")
     except NanopilotError as cause:
         return _bad(found, RECORD, _reason(cause))
-    return _check_signals(path / SIGNALS, events, found)
+    told = _check_memory(journal, events, found)
+    return _check_signals(path / SIGNALS, events, found) if told.ok else told
+
+
+def _check_memory(journal: Journal, events: list[Event], found: Verdict) -> Verdict:
+    """Check what was kept of a twin: all that rows speak of, and nothing else."""
+    for seq, event in enumerate(events, start=1):
+        if digest := memory_of(event):
+            try:
+                recall(journal, seq, digest)
+            except NanopilotError as cause:
+                return _bad(found, f"memory of row {seq}", _reason(cause))
+    told = {seq for seq, event in enumerate(events, start=1) if memory_of(event)}
+    if extra := rows_kept(journal) - told:
+        return _bad(
+            found, f"memory of row {min(map(str, extra))}", "added: the row does not speak of it"
+        )
+    return found
 
 
 def _check_signals(root: Path, events: list[Event], found: Verdict) -> Verdict:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nanopilot.core.capabilities import PointSpectroscopy
+from nanopilot.core.diary import Diary
 from nanopilot.core.errors import BudgetExceeded, NanopilotError, OutOfRange
 from nanopilot.core.events import Audit, Decision, Event, Intent, Note, Outcome
 from nanopilot.core.history import Action, History, Step
@@ -18,6 +19,7 @@ from nanopilot.core.requests import SpectrumRequest
 from nanopilot.core.signals import SignalSet
 from nanopilot.instruments import Guard
 from nanopilot.io.history import Recovered, load_history
+from nanopilot.io.memory import TwinNote
 from nanopilot.io.run_folder import RunFolder
 from nanopilot.policies.policy import Policy
 from nanopilot.policies.rewards.reward import Reward
@@ -66,12 +68,21 @@ class Engine:
         The instrument.
     listeners : tuple of callable
         Are told every event; they change nothing.
+    diary : Diary, optional
+        Writes down what a twin becomes, with every intent and outcome.
     """
 
-    def __init__(self, run: RunFolder, scope: Guard, listeners: tuple[Listener, ...] = ()) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        scope: Guard,
+        listeners: tuple[Listener, ...] = (),
+        diary: Diary | None = None,
+    ) -> None:
         self.run = run
         self.scope = scope
         self._listeners = listeners
+        self._diary = diary
         self._audits: list[Audit] = []
 
     def open_books(self, budget: Budget) -> None:
@@ -88,10 +99,34 @@ class Engine:
     def record(self, *events: Event) -> None:
         """Commit events, with the guard's verdicts since the last commit, as one transaction."""
         waiting, self._audits = self._audits, []
-        self.run.journal.append(*waiting, *events)
-        for event in (*waiting, *events):
+        for event in self._commit((*waiting, *events)):
             for listener in self._listeners:
                 listener(event)
+
+    def _commit(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Commit events, an intent or an outcome with what a twin has become; return the rows."""
+        marks = [n for n, event in enumerate(events) if isinstance(event, Intent | Outcome)]
+        if self._diary is None or not marks:
+            self.run.journal.append(*events)
+            return events
+        place, marked = marks[-1], events[marks[-1]]
+        # Between outcome and intent nothing is measured; settings and time may have changed.
+        entry = self._diary.entry(whole=isinstance(marked, Outcome))
+        told: dict[str, object] = {"memory": entry.sha256}
+        if isinstance(marked, Intent):
+            told["time"] = entry.time
+        rows = (*events[:place], marked.model_copy(update=told), *events[place + 1 :])
+        self.run.journal.append(*rows, memory=entry.data)
+        self._diary.keep(entry)
+        return rows
+
+    def note_twin(self, why: str) -> None:
+        """Commit what a twin is like now; of an instrument there is nothing to say."""
+        if self._diary is not None:
+            entry = self._diary.entry()
+            told = TwinNote.of(entry, why)
+            self.run.journal.append(told.note, memory=entry.data)
+            self._diary.keep(entry)
 
     def audit(self, row: Audit) -> None:
         """Keep a verdict; a refusal is committed at once, a permission with its outcome."""

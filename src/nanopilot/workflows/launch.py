@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from nanopilot.core import registry
+from nanopilot.core.diary import Diary
+from nanopilot.core.errors import LinkLost
 from nanopilot.core.events import Note, Plan
 from nanopilot.core.limits import Estimate
 from nanopilot.core.requests import from_outside
 from nanopilot.core.values import Value
 from nanopilot.instruments import Guard, Lease
-from nanopilot.io.history import load_history
+from nanopilot.io.history import Recovered, load_history
+from nanopilot.io.memory import TwinNote, reached
 from nanopilot.io.run_folder import RunFolder, RunRecord
 from nanopilot.workflows.connect import reconnect
 from nanopilot.workflows.engine import Engine, Listener
@@ -96,11 +99,25 @@ def launch(
     work, checked = find(workflow), settings_of(workflow, settings)
     work.check(scope, checked)
     record = new_record(workflow, scope, checked, folder.name)
-    with RunFolder.create(folder, record) as run, in_command(scope, record.id) as held:
-        engine = Engine(run, held, listeners)
+    with in_command(scope, record.id) as held, _begun(folder, record, held) as (run, diary):
+        engine = Engine(run, held, listeners, diary)
         instrument = scope.describe().model_dump(mode="json")
         engine.record(Plan(workflow=workflow, settings=record.settings, instrument=instrument))
-        work.carry_out(engine, checked)
+        _carry_out(work, engine, checked)
+
+
+@contextmanager
+def _begun(
+    folder: Path, record: RunRecord, scope: Guard
+) -> Iterator[tuple[RunFolder, Diary | None]]:
+    """Make the folder of a run, with what a twin is like at its beginning; close it at the end."""
+    diary = scope.diary()
+    entry = None if diary is None else diary.entry()
+    start = None if entry is None else TwinNote.of(entry, "the run begins", scope.state())
+    with RunFolder.create(folder, record, start=start) as run:
+        if diary is not None and entry is not None:
+            diary.keep(entry)
+        yield run, diary
 
 
 def rehearse(workflow: str, scope: Guard, settings: Mapping[str, Any]) -> Estimate:
@@ -121,8 +138,9 @@ def resume(
 ) -> bool:
     """Go on with an interrupted run; return False where there is nothing left to do.
 
-    A twin goes back to the time and place of the last outcome; an instrument that kept its
-    state while the run was dead is left alone.
+    A twin becomes again what it was at the last row that speaks of it: time, place, and
+    everything that was done to sample and instrument. An instrument that kept its state while
+    the run was dead is left alone.
 
     Parameters
     ----------
@@ -146,17 +164,38 @@ def resume(
 
 def _go_on(run: RunFolder, scope: Guard, listeners: tuple[Listener, ...]) -> None:
     record, progress = run.record, load_history(run.journal.events())
-    centre = scope.describe().area.centre
-    last = progress.history.steps[-1].action.position if len(progress.history) else centre
-    scope.restore(progress.time, last)
-    engine = Engine(run, scope, listeners)
+    engine = Engine(run, scope, listeners, _recall(run, scope, progress))
     if not any(isinstance(event, Plan) for event in run.journal.events()):
         instrument = scope.describe().model_dump(mode="json")
         engine.record(
             Plan(workflow=record.workflow, settings=record.settings, instrument=instrument)
         )
     engine.record(Note(topic="resumed", text=f"after {len(progress.history)} steps"))
-    find(record.workflow).carry_out(engine, settings_of(record.workflow, record.settings))
+    settings = settings_of(record.workflow, record.settings)
+    _carry_out(find(record.workflow), engine, settings)
+
+
+def _carry_out(work: Workflow, engine: Engine, settings: Value) -> None:
+    """Carry out a run; what a twin was in the middle of when its line went down stays done."""
+    try:
+        work.carry_out(engine, settings)
+    except LinkLost as lost:
+        engine.note_twin(str(lost))
+        raise
+
+
+def _recall(run: RunFolder, scope: Guard, progress: Recovered) -> Diary | None:
+    """Make a twin what it had become in the run; return the diary, to go on with."""
+    diary = scope.diary()
+    if diary is not None:
+        kept = reached(run.journal)
+        time = 0.0 if kept.time is None else kept.time
+        last = kept.position or scope.describe().area.centre
+        for step, outcome in zip(progress.history.steps, progress.outcomes, strict=True):
+            # Where a measurement failed, the tip may never have been.
+            last = step.action.position if outcome.signals else last
+        diary.recall(time, last, kept.entries)
+    return diary
 
 
 @contextmanager

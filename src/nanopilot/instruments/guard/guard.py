@@ -17,10 +17,12 @@ from nanopilot.core.capabilities import (
     Restorable,
 )
 from nanopilot.core.clock import Clock, RealClock
+from nanopilot.core.diary import Diary
 from nanopilot.core.errors import Unsupported
 from nanopilot.core.events import Audit
 from nanopilot.core.interlocks import STANDARD_INTERLOCKS, Interlock
 from nanopilot.core.limits import Budget, Limits, Spent, Violation
+from nanopilot.core.memory import Memory
 from nanopilot.core.parameters import State
 from nanopilot.core.requests import Command
 from nanopilot.core.signals import Signal
@@ -199,7 +201,9 @@ class Guard:
 
         return Lease(self.__desk, self.source, self.__desk.grant(holder, seconds, silence))
 
-    def restore(self, time: float, position: tuple[float, float]) -> None:
+    def restore(
+        self, time: float, position: tuple[float, float], memory: Memory | None = None
+    ) -> None:
         """Put a twin back where a run left it; an instrument that kept its state is left alone."""
         with self.__desk.control.turn(self.__token):
             self.__desk.require_command(self.__token)
@@ -207,7 +211,18 @@ class Guard:
                 twin = self.__desk.instrument.capability(Restorable)
             except Unsupported:
                 return
-            twin.restore(time, position)
+            twin.restore(time, position, memory)
+
+    def diary(self) -> Diary | None:
+        """Return what writes down, for a run, what a twin becomes; None: it is no twin.
+
+        Its entries are bytes; what they say of the sample is not reachable through the guard.
+        """
+        try:
+            twin = self.__desk.instrument.capability(Restorable)
+        except Unsupported:
+            return None
+        return Diary(twin.memory, self.restore, self.clock)
 
     def rehearsal(self) -> Guard:
         """Return a guard that judges and writes down as this one does, and sends nothing.

@@ -87,9 +87,9 @@ def _asked(request: Request) -> dict[str, FloatArray]:
     elif isinstance(request, SpectrumRequest) and request.shape != (1, 1):
         where = places(request.grid).reshape(*request.shape, 2)
         axes["x"], axes["y"] = where[0, :, 0], where[:, 0, 1]
-    elif isinstance(request, CameraRequest) and request.grid is not None:
-        if request.shape != (1, 1):
-            axes["x"], axes["y"] = own_axes(request.grid)
+    grid = request.grid if isinstance(request, CameraRequest) else None
+    if grid is not None and grid.shape != (1, 1):
+        axes["x"], axes["y"] = own_axes(grid)
     return axes
 
 

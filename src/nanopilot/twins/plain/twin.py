@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nanopilot.core.capabilities import CapabilityT
-from nanopilot.core.clock import Clock
+from nanopilot.core.capabilities import CapabilityT, Restorable
+from nanopilot.core.clock import Clock, jump
 from nanopilot.core.description import InstrumentDescription
 from nanopilot.core.limits import Area
+from nanopilot.core.memory import Memory
 from nanopilot.core.parameters import State
 from nanopilot.core.parts import find_part
+from nanopilot.core.requests import Position
 from nanopilot.twins.plain.camera import PlainCamera
 from nanopilot.twins.plain.knobs import SCAN_RANGE, PlainState
 from nanopilot.twins.plain.scanner import PlainScanner
@@ -61,6 +63,16 @@ class PlainTwin:
         """Return every parameter's value."""
         return self._state.read()
 
+    def memory(self) -> Memory:
+        """Return every parameter's value; there is nothing else to remember."""
+        return Memory({"values": self._state.values})
+
+    def restore(self, time: float, position: Position, memory: Memory | None = None) -> None:
+        """Go back to where a run left the instrument; its measurements leave it where it is."""
+        jump(self.clock, time)
+        if memory is not None:
+            self._state.values.update(memory.facts["values"])
+
     def describe(self) -> InstrumentDescription:
         """Return what it is and can do."""
         edges = (-SCAN_RANGE, SCAN_RANGE)
@@ -83,4 +95,4 @@ class PlainTwin:
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
         """Return the part that has a capability."""
-        return find_part(self._name, self._parts, kind)
+        return find_part(self._name, self._parts, kind, own={Restorable: self})

@@ -26,13 +26,18 @@ class ReplayTip:
 
     def __init__(self, area: Area, clock: Clock, speed: float) -> None:
         self.position: Position = area.centre
+        self.sent = False
         self._area = area
         self._clock = clock
         self._speed = speed
 
     def arrive(self, position: Position) -> None:
         """Note where a measurement has left the tip."""
-        self.position = position
+        self.position, self.sent = position, False
+
+    def send(self, position: Position) -> None:
+        """Note where the tip was told to go; takes no time."""
+        self.position, self.sent = position, True
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return ``x`` and ``y``, limited to what was recorded."""
@@ -61,7 +66,7 @@ class ReplayTip:
         if not self._area.holds(target):
             raise OutOfRange(f"`position` {target} lies outside what was recorded.")
         self._clock.sleep(math.dist(target, self.position) / self._speed)
-        self.position = target
+        self.send(target)
         return tuple(
             Setting(
                 parameter=f"Positioner.{name}",
@@ -92,6 +97,10 @@ class ReplayBias:
         self._bias = min(max(0.0, limits.low), limits.high)
         self._limits = limits
         self._clock = clock
+
+    def rest(self, bias: float) -> None:
+        """Note the bias at rest, in volts, of a run that goes on."""
+        self._bias = bias
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return ``bias``, limited to what was applied while recording."""

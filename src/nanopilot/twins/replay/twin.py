@@ -10,11 +10,12 @@ import numpy as np
 
 from nanopilot.core.adjustables import BiasSource, Positioner
 from nanopilot.core.capabilities import CapabilityT, PointSpectroscopy, Restorable, Scanner
-from nanopilot.core.clock import Clock
+from nanopilot.core.clock import Clock, jump
 from nanopilot.core.description import InstrumentDescription, SpectrumMode
 from nanopilot.core.errors import Unsupported
 from nanopilot.core.geometry import FloatArray
 from nanopilot.core.limits import Range
+from nanopilot.core.memory import Memory
 from nanopilot.core.parameters import State
 from nanopilot.core.requests import Position
 from nanopilot.core.signals import Signal
@@ -167,10 +168,23 @@ class ReplayTwin:
             )
         return cast("CapabilityT", self._parts[kind])
 
-    def restore(self, time: float, position: Position) -> None:
+    def memory(self) -> Memory:
+        """Return what was set; a recording remembers nothing of what is measured.
+
+        Where the tip has measured last is known without it, and so is not kept at every step.
+        """
+        sent = self._tip.position if self._tip.sent else None
+        return Memory({"sent": sent, "bias": self._bias.get("bias")})
+
+    def restore(self, time: float, position: Position, memory: Memory | None = None) -> None:
         """Go back to where a run left the instrument when its process died."""
-        self.clock.sleep(time - self.clock.now())
+        jump(self.clock, time)
         self._tip.arrive(position)
+        if memory is not None:
+            self._bias.rest(memory.facts["bias"])
+            if memory.facts["sent"] is not None:
+                x, y = memory.facts["sent"]
+                self._tip.send((x, y))
 
     def _seconds(self, visited: FloatArray) -> float:
         route = np.vstack([np.array(self._tip.position), visited])

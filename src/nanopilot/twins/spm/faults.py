@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -71,6 +71,23 @@ class Faults:
             raise UnknownName("fault", name, get_args(FaultName))
         now = self.world.clock.now()
         self._happens(from_outside(Fault, name=name, of=of, numbers=numbers, time=max(now, 0.0)))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what has happened and what is wrong now, as JSON; see `Memory.facts`."""
+        return {
+            "to_come": len(self._to_come),
+            "out": [list(one) for one in self._out],
+            "stuck": {key: list(one) for key, one in self._stuck.items()},
+            "down": self._down,
+        }
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take over what `facts` returned, of a twin with the same schedule."""
+        faults = self.world.settings.faults.faults
+        self._to_come = list(faults[len(faults) - facts["to_come"] :])
+        self._out = [(of, began, until) for of, began, until in facts["out"]]
+        self._stuck = {key: (value, until) for key, (value, until) in facts["stuck"].items()}
+        self._down = facts["down"]
 
     def due(self) -> None:
         """Let happen what the schedule has for the time that has passed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +64,20 @@ class RealPath:
                 further = self.motion.creep * np.log10(1 + since)
                 total += np.multiply.outer(further, jump)
         return total
+
+    def facts(self) -> dict[str, Any]:
+        """Return every move and slip so far, as JSON; see `Memory.facts`."""
+        return {
+            "jumps": [[when, *jump.tolist()] for when, jump in self._jumps],
+            "shifts": [[when, *shift.tolist()] for when, shift in self._shifts],
+            "centre": self._centre.tolist(),
+        }
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take over what `facts` returned."""
+        self._jumps = [(when, np.array(jump)) for when, *jump in facts["jumps"]]
+        self._shifts = [(when, np.array(shift)) for when, *shift in facts["shifts"]]
+        self._centre = np.array(facts["centre"])
 
     @property
     def drifts(self) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from nanopilot.core.capabilities import CapabilityT, Restorable
-from nanopilot.core.clock import Clock
+from nanopilot.core.clock import Clock, jump
 from nanopilot.core.description import InstrumentDescription
+from nanopilot.core.memory import Memory
 from nanopilot.core.parameters import State
 from nanopilot.core.parts import find_part
 from nanopilot.core.requests import Position
@@ -14,6 +15,7 @@ from nanopilot.twins.spm.function.detectors import FUNCTIONAL
 from nanopilot.twins.spm.function.molecules import movement
 from nanopilot.twins.spm.knobs import Hands
 from nanopilot.twins.spm.motion import RealPath
+from nanopilot.twins.spm.remembering import recall, remembered
 from nanopilot.twins.spm.sample import Sample
 from nanopilot.twins.spm.scanner import ORDERS, SpmScanner
 from nanopilot.twins.spm.settings import SpmSettings
@@ -89,10 +91,17 @@ class SpmTwin:
         """Return every parameter's value."""
         return self._hands.state()
 
-    def restore(self, time: float, position: Position) -> None:
-        """Go back to where a run left the instrument when its process died."""
-        self.clock.sleep(time - self.clock.now())
-        self._hands.arrive(position)
+    def memory(self) -> Memory:
+        """Return what was done to tip, sample and instrument."""
+        return remembered(self._hands)
+
+    def restore(self, time: float, position: Position, memory: Memory | None = None) -> None:
+        """Become again what a run left when its process died."""
+        jump(self.clock, time)
+        if memory is None:
+            self._hands.arrive(position)
+        else:
+            recall(self._hands, memory)
 
     def describe(self) -> InstrumentDescription:
         """Return what can be asked of it; nothing of the sample but where it is."""

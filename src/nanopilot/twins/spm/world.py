@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanopilot.core.clock import Clock
+from nanopilot.core.memory import Memory
 from nanopilot.models.tip_imaging import dilate
 from nanopilot.twins.spm.sample import FloatArray, Sample
 from nanopilot.twins.spm.settings import SpmSettings
@@ -19,6 +20,10 @@ from nanopilot.twins.spm.tip import Tip
 STREAMS = {
     "noise": 1, "wear": 2, "tip": 3, "writing": 4, "drift": 5, "fault": 6, "spectra": 7, "movie": 8,
 }  # fmt: skip
+
+
+#: Layers that are changed in place by what is done to the sample.
+CHANGING = ("polarisation",)
 
 
 @dataclass
@@ -63,6 +68,7 @@ class World:
         self.tip = self.settings.tip
         self.height = self.sample.height.copy()
         self.layers = {name: layer.copy() for name, layer in self.sample.layers.items()}
+        self._fix()
 
     @property
     def apparent(self) -> FloatArray:
@@ -71,6 +77,37 @@ class World:
             shape = self.tip.raster(self.sample.pitch, float(np.ptp(self.height)))
             self._apparent = np.asarray(dilate(self.height, shape), dtype=np.float64)
         return self._apparent
+
+    def facts(self) -> dict[str, Any]:
+        """Return what has become of tip and settings, and what has happened, as JSON."""
+        return {
+            "tip": self.tip.model_dump(),
+            "settings": self.settings.model_dump(),
+            "events": self.events,
+            "held": self.held,
+            "worn": self.worn,
+            "place": list(self.place),
+            "drawn": {name: list(one) for name, one in self._drawn.items()},
+        }
+
+    def recall(self, memory: Memory) -> None:
+        """Take over what `facts` returned, and the surface and the layers as they had become."""
+        facts = memory.facts
+        self.tip = Tip.model_validate(facts["tip"])
+        self.settings = SpmSettings.model_validate(facts["settings"])
+        self.events = list(facts["events"])
+        self.held, self.worn = facts["held"], facts["worn"]
+        self.place = (facts["place"][0], facts["place"][1])
+        self._drawn = {name: (when, count) for name, (when, count) in facts["drawn"].items()}
+        self.height = memory.layers["height"]
+        self.layers = {name: memory.layers[name] for name in self.layers}
+        self._fix()
+        self._apparent = None
+
+    def _fix(self) -> None:
+        """Make read-only what nothing changes, so that nobody needs to look whether it has."""
+        for name, layer in self.layers.items():
+            layer.setflags(write=name in CHANGING)
 
     def live(self) -> None:
         """Let everything that moves by itself go to where it is by now."""

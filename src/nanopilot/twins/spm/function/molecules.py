@@ -114,7 +114,7 @@ class Movement:
     def __call__(self, world: World) -> None:
         """Let them move; what else has been done to the surface stays done."""
         pitch, now = world.sample.pitch, world.clock.now()
-        before = world.sample.height if self._before is None else self._before
+        before = self.shown(world)
         after = covered(self.ground, pitch, self.tracks, now)
         if np.array_equal(after, before):
             return
@@ -122,6 +122,14 @@ class Movement:
         world.height = after + (world.height - before)
         self._before = after
         world.change_surface("molecules moved")
+
+    def shown(self, world: World) -> FloatArray:
+        """Return the surface with the molecules where they were last put."""
+        return world.sample.height if self._before is None else self._before
+
+    def recall(self, shown: FloatArray) -> None:
+        """Take over what `shown` returned."""
+        self._before = shown
 
 
 def movement(sample: Sample) -> Movement | None:
