@@ -19,7 +19,6 @@ from nanopilot.analysis.tip import (
 )
 from nanopilot.analysis.tip.fit import Consistency, fit_single
 from nanopilot.analysis.tip.kernels import bound_beyond
-from nanopilot.analysis.tip.state import second_end
 from nanopilot.core.errors import OutOfRange, SignalError
 from nanopilot.core.registry import build
 from nanopilot.core.signals import Axis, Signal, make_signal
@@ -146,17 +145,9 @@ def test_fit_finds_radii_of_five_to_thirty_nanometres(radius: float) -> None:
     assert tip.radius == pytest.approx(radius * NM, rel=0.3)
 
 
-def test_second_end_is_where_it_was_put_and_a_single_tip_has_none() -> None:
-    double = TipShape(3.0, offset=(6.0, 0.0), height=1.0).raster(1.0, 10)
-    place, prominence = second_end(double)
-    assert place == (6, 0)
-    assert prominence > 0.3
-    assert second_end(TipShape(3.0).raster(1.0, 10))[1] == 0.0
-
-
 def test_flat_image_says_nothing_of_its_tip() -> None:
     verdict = judge_tip(np.zeros((64, 64)), NM, np.random.default_rng(0))
-    assert verdict.state == "unknown"
+    assert verdict.state == "unsure"
 
 
 def frame(image: np.ndarray, pitch: float = NM, units: str = "m") -> Signal:

@@ -82,12 +82,15 @@ class Schedule:
         Of Adam at the beginning; it falls to nothing along a cosine.
     patience : int
         Epochs without a better loss on what was held out, after which it stops.
+    steps : int, optional
+        Batches at most, over all epochs.
     """
 
     epochs: int = 40
     batch: int = 8
     rate: float = 1e-3
     patience: int = 8
+    steps: int | None = None
 
 
 def keep(_: np.random.Generator, inputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -142,19 +145,29 @@ def train(
         And the losses of every epoch: of training, and held out.
     """
     torch = need_torch()
-    schedule = recipe.schedule
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**31)))
-        network = recipe.build()
-    network.parts.to(device)
-    steps = schedule.epochs * -(-len(examples[0].groups) // schedule.batch)
+        return _train(recipe, examples, rng, progress)
+
+
+def _train(
+    recipe: Recipe,
+    examples: tuple[Examples, Examples],
+    rng: np.random.Generator,
+    progress: Progress,
+) -> tuple[Network, tuple[tuple[float, float], ...]]:
+    torch, schedule = need_torch(), recipe.schedule
+    network = recipe.build()
+    network.parts.to("cuda" if torch.cuda.is_available() else "cpu")
+    each = -(-len(examples[0].groups) // schedule.batch)
+    steps = min(schedule.epochs * each, schedule.steps or schedule.epochs * each)
     adam = torch.optim.Adam(network.parts.parameters(), lr=schedule.rate)
     slow = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     best, best_loss, log = copy.deepcopy(network.parts.state_dict()), np.inf, []
     best_epoch = 0
-    for epoch in range(schedule.epochs):
-        learned = _epoch(network, recipe, examples[0], rng, (adam, slow))
+    for epoch in range(-(-steps // each)):
+        left = min(each, steps - epoch * each)
+        learned = _epoch(network, recipe, (examples[0], left), rng, (adam, slow))
         held_out = evaluate(network, recipe.loss, examples[1], schedule.batch)
         log.append((learned, held_out))
         progress(epoch, learned, held_out)
@@ -164,7 +177,7 @@ def train(
         elif epoch - best_epoch >= schedule.patience:
             break
     network.parts.load_state_dict(best)
-    network.parts.to("cpu")
+    network.parts.to("cpu").eval()
     return network, tuple(log)
 
 
@@ -172,6 +185,7 @@ def evaluate(network: Network, loss: Loss, examples: Examples, batch: int) -> fl
     """Return the mean loss over examples, nothing learned."""
     torch = need_torch()
     total = 0.0
+    network.parts.eval()
     with torch.no_grad():
         for first in range(0, len(examples.groups), batch):
             part = slice(first, first + batch)
@@ -183,13 +197,15 @@ def evaluate(network: Network, loss: Loss, examples: Examples, batch: int) -> fl
 def _epoch(
     network: Network,
     recipe: Recipe,
-    examples: Examples,
+    part: tuple[Examples, int],
     rng: np.random.Generator,
     tools: tuple[Any, Any],
 ) -> float:
+    """Learn from so many batches of the examples, and return the mean loss."""
     adam, slow = tools
-    batch = recipe.schedule.batch
-    order = rng.permutation(len(examples.groups))
+    (examples, steps), batch = part, recipe.schedule.batch
+    order = rng.permutation(len(examples.groups))[: steps * batch]
+    network.parts.train()
     total = 0.0
     for first in range(0, order.size, batch):
         rows = order[first : first + batch]

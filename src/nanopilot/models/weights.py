@@ -13,7 +13,8 @@ from nanopilot.core.errors import MissingExtra, ReadError, Tampered, UnknownName
 from nanopilot.core.values import Value
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
-_FOLDER = Path(__file__).with_name("weights")
+#: Where nanopilot ships weights.
+FOLDER = Path(__file__).with_name("weights")
 
 
 class Card(Value):
@@ -39,6 +40,8 @@ class Card(Value):
         Where it must not be trusted.
     known : dict of str to (float, float)
         Least and largest value of each feature of its training images; beyond, it is a stranger.
+    checks : dict of str to (float, float)
+        What a small evaluation gave when it was trained, and by how much another may differ.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Card(Value):
     metrics: dict[str, float]
     limits: str
     known: dict[str, tuple[float, float]] = {}
+    checks: dict[str, tuple[float, float]] = {}
 
 
 def save_weights(folder: Path, tensors: dict[str, Array], card: Card) -> Card:
@@ -73,7 +77,7 @@ def load_card(name: str, folder: Path | None = None) -> Card:
     ReadError
         The card is not one.
     """
-    folder = folder or _FOLDER
+    folder = folder or FOLDER
     path = folder / f"{name}.json"
     if not path.exists():
         raise UnknownName("weights", name, (one.stem for one in folder.glob("*.safetensors")))
@@ -96,7 +100,7 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[dict[str, Array
         safetensors is not installed.
     """
     card = load_card(name, folder)
-    content = ((folder or _FOLDER) / f"{name}.safetensors").read_bytes()
+    content = ((folder or FOLDER) / f"{name}.safetensors").read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != card.sha256:
         raise Tampered(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nanopilot.analysis.tip.certainty import contacts
+from nanopilot.analysis.tip.refine import load_refiner
 from nanopilot.models.recipes import tip_refiner
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.training import Examples, Network, Recipe, evaluate, train
@@ -23,6 +24,10 @@ from nanopilot.workflows.tip_surfaces import FAMILIES, Family, mixed
 HELD_OUT = ("caps", "hexagonal", "terraces")
 #: Tips, radii in pixels, of which a refiner has to know: with sharp ones erosion is enough.
 _BLUNT = TipRange(radius=(5.0, 150.0))
+#: Scans to draw.
+COUNTS = {"tip-refiner": 2000, "tip-refiner-residual": 2800}
+#: Seed of the scans on which weights are checked.
+_CHECKED = 20_000
 Say = Callable[[str], None]
 
 
@@ -74,61 +79,88 @@ def refiner_examples(
     return Examples(np.stack(inputs), np.stack(targets), groups), known
 
 
-def train_refiner(
-    folder: Path,
-    *,
-    seed: int,
-    residual: bool = False,
-    count: int = 2800,
-    say: Say = lambda line: None,
-) -> Card:
-    """Train the refiner and write its weights and card.
+def train_plain(
+    *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
+) -> dict[str, Any]:
+    """Train the weights ``tip-refiner``; see `nanopilot.models.shelf.TrainFunction`."""
+    return _train("tip-refiner", seed, steps, out, report)
 
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    seed : int
-        Of everything.
-    residual : bool
-        With residual blocks.
-    count : int
-        Scans to draw.
-    say : callable
-        Told how it goes.
-    """
+
+def train_residual(
+    *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
+) -> dict[str, Any]:
+    """Train the weights ``tip-refiner-residual``, whose blocks add to what comes in."""
+    return _train("tip-refiner-residual", seed, steps, out, report)
+
+
+def _train(name: str, seed: int, steps: int | None, out: Path, report: Say) -> dict[str, Any]:
+    """Train a refiner and write its weights and card."""
+    need_torch()
     rng = np.random.default_rng(seed)
+    count, schedule = COUNTS[name], tip_refiner.SCHEDULE
+    if steps is not None:
+        # No more scans than the steps can look at, and two of every family at least.
+        count = min(count, max(2 * len(FAMILIES), steps * schedule.batch))
+        schedule = replace(schedule, steps=steps)
+    report(f"drawing {count} scans")
     examples, known = refiner_examples(rng, count)
     parts = examples.split(HELD_OUT)
-    shape = UNetShape(**(asdict(tip_refiner.SHAPE) | {"residual": residual}))
+    shape = UNetShape(**(asdict(tip_refiner.SHAPE) | {"residual": name.endswith("residual")}))
+    recipe = Recipe(
+        lambda: tip_refiner.Refiner(shape), tip_refiner.loss, schedule, tip_refiner.turn
+    )
     network, log = train(
-        Recipe(
-            lambda: tip_refiner.Refiner(shape),
-            tip_refiner.loss,
-            tip_refiner.SCHEDULE,
-            tip_refiner.turn,
-        ),
+        recipe,
         parts,
         rng,
-        lambda epoch, learned, held: say(f"{epoch} {learned:.4f} {held:.4f}"),
+        lambda epoch, learned, held: report(
+            f"epoch {epoch + 1}: loss {learned:.4f}, on families held out {held:.4f}"
+        ),
     )
-    card = Card(
-        name="tip-refiner-residual" if residual else "tip-refiner",
+    metrics = {
+        "loss_held_out": evaluate(network, tip_refiner.loss, parts[1], 8),
+        "epochs": float(len(log)),
+    }
+    card = _card(name, shape, count, seed).model_copy(
+        update={
+            "metrics": metrics | calibrate(network, parts[1]),
+            "known": known,
+            "checks": {key: (value, 0.01 * value) for key, value in _repeat(network).items()},
+        }
+    )
+    return save_weights(out, _tensors(network), card).model_dump(mode="json")
+
+
+def _card(name: str, shape: UNetShape, count: int, seed: int) -> Card:
+    return Card(
+        name=name,
         recipe="tip_refiner",
         settings=asdict(shape),
         data=f"{count} scans of {', '.join(sorted(FAMILIES))}; held out: {', '.join(HELD_OUT)}; "
         f"tips: {_BLUNT}",
         seed=seed,
         sha256="",
-        metrics={
-            "loss_held_out": evaluate(network, tip_refiner.loss, parts[1], 8),
-            "epochs": float(len(log)),
-        }
-        | calibrate(network, parts[1]),
+        metrics={},
         limits="Heights of one scan, no steps of the scanner in it; noise up to 1 % of the range.",
-        known=known,
     )
-    return save_weights(folder, _tensors(network), card)
+
+
+def check(name: str, folder: Path | None = None) -> dict[str, float]:
+    """Return the loss of a shipped refiner on a few scans that are always the same.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights.
+    folder : Path, optional
+        Where they are, if they do not ship.
+    """
+    return _repeat(load_refiner(name, folder).network)
+
+
+def _repeat(network: Network) -> dict[str, float]:
+    examples, _ = refiner_examples(np.random.default_rng(_CHECKED), 2 * len(FAMILIES))
+    return {"loss_of_28_scans": evaluate(network, tip_refiner.loss, examples, 7)}
 
 
 def _tensors(network: Network) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
@@ -155,6 +187,7 @@ def calibrate(network: Network, held_out: Examples, window: int = 40) -> dict[st
             scales.append(float(np.abs(down - gap).sum() / error.sum()))
             gains.append(float(np.sqrt(np.mean((down - gap) ** 2) / np.mean(gap**2))))
     scale, order = float(np.median(scales)), np.argsort(doubts)
+    window = min(window, len(gains))
     near = np.lib.stride_tricks.sliding_window_view(np.array(gains)[order], window)
     useless = np.flatnonzero(np.median(near, axis=1) > 0.95)
     last = int(useless[0]) + window // 2 if useless.size else len(doubts) - 1

@@ -8,19 +8,28 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize_scalar
 
 from nanopilot.analysis.tip.blind import estimate_noise
 from nanopilot.analysis.tip.kernels import FloatArray
 from nanopilot.analysis.tip.shape import TipShape
+from nanopilot.models.recipes.tip_state import REACH, companions
 from nanopilot.models.tip_imaging import dilate, erode
 
 #: Share of the image's range that its noise is at least brought to.
 _FLOOR = 3e-3
-#: And share of a pixel: less does not hide that no apex stands between two pixels.
-_GRID = 0.15
+#: How much of the height by which a parabola rises over half a pixel may be lost besides: no apex
+#: stands between two pixels.
+_GRID = 1.5
 #: How much more may be lost than noise alone loses.
 _EXCESS = 1.2
 _STEPS = 7
+#: Pixels by which a second end may be off the place where it is expected.
+_NEAR = 3.0
+#: Excess that is let pass there: the first end, which it is fitted with, is not known exactly.
+_LOOSE = 4.0
+#: Shares of the relief by which its height is varied.
+_STEP = 0.025
 #: Cones that are made, half angles in radians; no tip is taken for a sharper one.
 _CONES = (math.radians(10), math.radians(60))
 
@@ -31,7 +40,8 @@ class Consistency:
 
     An image made by a tip is left alone by an opening (erosion, then dilation) with this tip;
     what a blunter one takes away is more than noise does to an image that the blunter one did
-    make. Made of images with a little noise at least: without, the grid of pixels shows.
+    make. A blunt tip is a union of sharper ones, but not of such whose apexes are on pixels: what a
+    parabola rises over half a pixel, pitch^2 / 8 R, may be missing.
 
     Parameters
     ----------
@@ -55,17 +65,22 @@ class Consistency:
     def of(cls, image: FloatArray, pitch: float, rng: np.random.Generator) -> Consistency:
         """Return the test for an image; a very quiet one is given some noise first."""
         noise = estimate_noise(image)
-        floor = max(_FLOOR * float(np.ptp(image)), _GRID * pitch)
+        floor = _FLOOR * float(np.ptp(image))
         missing = math.sqrt(max(floor**2 - noise**2, 0.0))
         first, second = rng.normal(size=(2, *image.shape))
         return cls(image + missing * first, pitch, max(noise, floor) * second)
 
     def __call__(self, tip: TipShape) -> bool:
         """Return whether it can."""
+        return self.excess(tip) <= 1
+
+    def excess(self, tip: TipShape) -> float:
+        """Return what an opening takes away over what it may, both squared: at most 1 if it can."""
         shape = self.raster(tip)
         made = np.asarray(dilate(erode(self._smooth, shape), shape))
         expected = _lost(made + self.noise, shape)
-        return _lost(self.image, shape) <= _EXCESS * expected + 1e-30
+        rise = self.pitch**2 / (8 * tip.radius)
+        return _lost(self.image, shape) / (_EXCESS * expected + (_GRID * rise) ** 2)
 
     def raster(self, tip: TipShape) -> FloatArray:
         """Return the tip on pixels, as far out as it can touch, or as the image allows."""
@@ -154,3 +169,49 @@ def _from_above(possible: Consistency, radius: float, steep: float) -> float:
         if possible(TipShape(float(tried), half_angle=steep)):
             return float(tried)
     return radius
+
+
+def fit_second(possible: Consistency, tip: TipShape, near: tuple[float, float]) -> TipShape:
+    """Return a tip with the lowest second end that the scan allows next to a place, if it does one.
+
+    The place is where the fewest prominent pixels contradict a second end, against what is usual
+    for its height. Of the heights at which openings take least away, the least is taken whose tip
+    can have made the image; if there is none, the tip is returned as it is.
+
+    Parameters
+    ----------
+    possible : Consistency
+        The test, and with it the image.
+    tip : TipShape
+        The first end.
+    near : (float, float)
+        Where a second end is looked for, (x, y) in pixels from the first.
+    """
+    broken = companions(possible.image)[0].broken
+    usual = broken.mean(axis=(1, 2), keepdims=True)
+    gain = np.log((usual + 0.02) / (broken + 0.02))
+    v, u = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
+    gain[:, np.hypot(u - near[0], v - near[1]) > _NEAR] = -np.inf
+    _, row, column = np.unravel_index(int(np.argmax(gain)), gain.shape)
+    place = (int(column) - REACH, int(row) - REACH)
+    offset = (place[0] * possible.pitch, place[1] * possible.pitch)
+    relief = float(np.ptp(possible.image))
+
+    def lifted(height: float) -> TipShape:
+        return replace(tip, offset=offset, height=max(height, 0.0))
+
+    tried = relief * np.arange(0.0, 1.0, _STEP)
+    off = [possible.excess(lifted(height)) for height in tried]
+    for number, height in enumerate(tried):
+        if off[number] > min(off[max(number - 1, 0) : number + 2]):
+            continue
+        # Only at its height does a second end suit: a little lower or higher ones do not.
+        around = (height - _STEP * relief, height + _STEP * relief)
+        found = minimize_scalar(
+            lambda h: possible.excess(lifted(h)), bounds=around, method="bounded",
+            options={"maxiter": 8},
+        )  # fmt: skip
+        best = lifted(min((float(found.x), height), key=lambda h: possible.excess(lifted(h))))
+        if possible.excess(best) <= _LOOSE:
+            return best
+    return tip

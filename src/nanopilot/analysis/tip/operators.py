@@ -45,9 +45,10 @@ class SeeThroughTip:
     def __call__(self, frame: Signal) -> SignalSet:
         """Return ``height`` (m), ``certain`` (1 or 0) and, if refined, ``error`` (m).
 
-        What is known of the tip is in the metadata of ``height``: ``tip``, ``state``, ``double``,
-        ``reason`` and, if refined, ``recoverable`` and ``stranger``. Where a refiner cannot help,
-        heights that are not certain are NaN.
+        What is known of the tip is in the metadata of ``height``: ``tip``, ``state``, the
+        probabilities ``sharp``, ``blunt`` and ``double``, ``reason``, whether that was ``learned``
+        (PyTorch was there) and, if refined, ``recoverable`` and ``stranger``. Where a refiner
+        cannot help, heights that are not certain are NaN.
 
         Raises
         ------
@@ -79,8 +80,11 @@ class SeeThroughTip:
         verdict = judge_tip(image, pitch, np.random.default_rng(self.seed))
         said: dict[str, object] = {
             "state": verdict.state,
+            "sharp": verdict.sharp,
+            "blunt": verdict.blunt,
             "double": verdict.double,
             "reason": verdict.reason,
+            "learned": verdict.learned,
         }
         return verdict.tip, said
 

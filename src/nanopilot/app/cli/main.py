@@ -10,7 +10,18 @@ from typing import Any
 
 import typer
 
-from nanopilot.app.cli import bench, conform, demo, doctor, export, runs, serve, start, twins
+from nanopilot.app.cli import (
+    bench,
+    conform,
+    demo,
+    doctor,
+    export,
+    models,
+    runs,
+    serve,
+    start,
+    twins,
+)
 from nanopilot.core.errors import NanopilotError
 
 #: What typer raises for a bad command line. It brings its own copy of click in some versions
@@ -33,6 +44,7 @@ doctor.add_to(app)
 serve.add_to(app)
 demo.add_to(app)
 app.add_typer(bench.app, name="bench")
+app.add_typer(models.app, name="models")
 app.add_typer(twins.app, name="twins")
 
 

@@ -10,30 +10,28 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from nanopilot.analysis.tip import blind_tip, judge_tip
+from nanopilot.analysis.tip import blind_tip, contacts, judge_tip
 from nanopilot.bench.tip_surfaces import FAMILIES
+from nanopilot.bench.tip_table import table_deviation
 from nanopilot.bench.track import Bar
-from nanopilot.models.tip_imaging import dilate, erode
+from nanopilot.models.recipes.tip_state import SHARP
+from nanopilot.models.tip_imaging import erode
 from nanopilot.twins.spm.tip import Apex, Tip
-from nanopilot.workflows.tip_scans import log_uniform
+from nanopilot.workflows.tip_scans import MARGIN, MOST, EndRange, log_uniform, tip_picture
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
-PITCH = 1.5e-9
 PIXELS = 128
-_MARGIN = 32
-#: Mean absolute error of raw scan and of erosion with the true tip, heights 0 to 1, on the lattice
-#: 0.5 cos(kx) cos(ky) + 0.5 with ten periods in 128 pixels; tips: widths, second end, its offset.
-TABLE = (
-    ((2, 2, 0.0, 0), 0.045, 0.0057), ((8, 8, 0.0, 0), 0.398, 0.344),
-    ((3, 3, 0.8, 12), 0.144, 0.057), ((6, 4, 0.5, 20), 0.345, 0.272),
-)  # fmt: skip
+#: Second ends are at least two widths away and reach at least 0.3 of the relief down.
+ENDS = EndRange()
+STATES = ("sharp", "blunt", "double")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """One scan: heights in metres at `PITCH`."""
+    """One scan: heights in metres, and metres per pixel."""
 
     image: FloatArray
+    pitch: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +41,12 @@ class Truth:
     surface: FloatArray
     tip: FloatArray
     radius: float
-    double: bool
+    state: str
+
+    @property
+    def double(self) -> bool:
+        """Whether the tip had two ends."""
+        return self.state == "double"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,15 +59,31 @@ class Case:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What a method says of one scan: the surface, the radius (m), and how double the tip was."""
+    """What a method says of one scan: the surface, the radius (m), how double the tip was.
+
+    And its state in a word; anything but sharp, blunt and double is an abstention.
+    """
 
     surface: FloatArray
     radius: float
     double: float
+    state: str = "unsure"
 
 
 class TipEstimation:
     """Surfaces of twenty-one families, tips of 5 to 30 nm, noise up to 1 % of the relief.
+
+    Half of the tips have one end, round or elliptic (radii up to 2.5 times one another), half have
+    two. A tip of radius R is felt as an end of width w = sqrt(R relief), the width of a Gaussian as
+    high as the relief and as curved; in the broader direction w is 3 to 11 pixels for all tips, so
+    that wide does not mean double. A second end is 2 w to 4 w away in any direction, w of the
+    broader of both, at most 26 pixels, so that it is on a tip of 61 x 61; it reaches 0.3 to 1 times
+    the relief down. Nearer ends are one elongated end, and higher ones hardly touch. Where the
+    second end touched nothing, so that the scan is bit for bit that of the first, all is drawn
+    again; one pixel that it touched is enough to stay.
+
+    A tip with one end is sharp where, the tip known, the scan without noise proves half of its
+    pixels, else blunt.
 
     Parameters
     ----------
@@ -73,7 +92,7 @@ class TipEstimation:
     """
 
     name: ClassVar[str] = "tip-estimation"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     about: ClassVar[str] = "tip and surface from one scan, surfaces of unknown kind"
     default: ClassVar[str] = "estimate"
     bars: ClassVar[tuple[Bar, ...]] = (
@@ -95,6 +114,7 @@ class TipEstimation:
         """The estimate and its baselines; the true tip is known to the score alone."""
         return {
             "estimate": _each(estimate),
+            "counted": _each(counted),
             "blind": _each(blind),
             "mean-tip": _each(mean_tip),
             "raw": _each(raw),
@@ -105,8 +125,7 @@ class TipEstimation:
         """Return scans of surfaces drawn anew for every seed."""
         rng = np.random.default_rng([seed, 16])
         made = [make(rng, double) for _ in range(self._pairs) for double in (False, True)]
-        scans = tuple(Scan(image) for image, _ in made)
-        return Case(scans, tuple(truth for _, truth in made))
+        return Case(tuple(scan for scan, _ in made), tuple(truth for _, truth in made))
 
     def score(self, case: Case, answer: tuple[Answer, ...] | None) -> Mapping[str, float]:
         """Compare; None stands for the true tip.
@@ -116,11 +135,14 @@ class TipEstimation:
         mapping
             Over scans: ``within`` and ``below_raw``, shares; ``ratio``, median error over that of
             erosion with the true tip; ``radius_error``, median relative, single tips;
-            ``double_auc``, share of pairs ranked rightly; ``table``, largest relative deviation.
+            ``double_auc``, share of pairs of a double and a single tip ranked rightly;
+            ``abstained``, share of tips whose state is not said; ``state_accuracy``, share of
+            right ones among the others, NaN if there is none; ``table``, largest relative
+            deviation.
         """
         if answer is None:
             answer = tuple(
-                Answer(np.asarray(erode(s.image, t.tip)), t.radius, float(t.double))
+                Answer(np.asarray(erode(s.image, t.tip)), t.radius, float(t.double), t.state)
                 for s, t in zip(case.visible, case.truth, strict=True)
             )
         both = list(zip(case.visible, case.truth, answer, strict=True))
@@ -130,39 +152,37 @@ class TipEstimation:
         off = [abs(a.radius / t.radius - 1) for _, t, a in both if not t.double]
         two = np.array([a.double for _, t, a in both if t.double])
         one = np.array([a.double for _, t, a in both if not t.double])
+        said = [(a.state, t.state) for _, t, a in both if a.state in STATES]
         return {
             "within": float(np.mean(ours <= 1.25 * bound)),
             "below_raw": float(np.mean(ours < scanned)),
             "ratio": float(np.median(ours / bound)),
             "radius_error": float(np.median(off)),
             "double_auc": float(np.mean((two[:, None] > one) + 0.5 * (two[:, None] == one))),
+            "state_accuracy": float(np.mean([a == t for a, t in said])) if said else math.nan,
+            "abstained": 1 - len(said) / len(both),
             "table": table_deviation(),
         }
 
 
-def make(rng: np.random.Generator, double: bool) -> tuple[FloatArray, Truth]:
-    """Draw a surface and a tip, and image one with the other."""
-    names = sorted(FAMILIES)
-    family = FAMILIES[names[int(rng.integers(len(names)))]]
-    height = family(rng, PIXELS + 2 * _MARGIN)
-    relief = rng.uniform(15e-9, 60e-9)
-    surface = (height - height.min()) / float(np.ptp(height)) * relief
-    radius = log_uniform(rng, 5e-9, 30e-9)
-    first = Apex(radius=radius, half_angle=math.radians(rng.uniform(10, 25)))
-    apexes: tuple[Apex, ...] = (first,)
-    if double:
-        # As far apart as an end is wide at a third of the relief, or farther.
-        far = rng.uniform(1.0, 1.4) * math.sqrt(2 * radius * relief / 3)
-        way = rng.uniform(0, 2 * math.pi)
-        offset = (far * math.cos(way), far * math.sin(way))
-        lift = 0.2 * relief * rng.uniform()
-        apexes += (first.model_copy(update={"offset": offset, "height": lift}),)
-    shape = Tip(apexes=apexes).raster(PITCH, relief, most=2 * _MARGIN - 3)
-    inner = slice(_MARGIN, -_MARGIN)
-    image = np.asarray(dilate(surface, shape))[inner, inner]
+def make(rng: np.random.Generator, double: bool) -> tuple[Scan, Truth]:
+    """Draw a surface and a tip, and image one with the other.
+
+    A second end that touched nothing leaves no trace, not one bit: then all is drawn again.
+    """
+    while True:
+        names = sorted(FAMILIES)
+        family = FAMILIES[names[int(rng.integers(len(names)))]]
+        raw = family(rng, PIXELS + 2 * MARGIN)
+        relief, radius = rng.uniform(15e-9, 60e-9), log_uniform(rng, 5e-9, 30e-9)
+        made = tip_picture(raw, relief, *ENDS.draw(rng, radius, relief, double))
+        if made.second > 0 or not double:
+            break
+    certain = contacts(made.image, made.shape, 0.0)[1].mean()
+    state = "double" if double else "sharp" if certain >= SHARP else "blunt"
     noise = relief * rng.choice([0.0, rng.uniform(0.0, 0.01)])
-    image = image + noise * rng.normal(size=image.shape)
-    return image, Truth(surface[inner, inner], shape, radius, double)
+    image = made.image + noise * rng.normal(size=made.image.shape)
+    return Scan(image, made.pitch), Truth(made.surface, made.shape, radius, state)
 
 
 def error(found: Any, surface: FloatArray) -> float:
@@ -171,18 +191,28 @@ def error(found: Any, surface: FloatArray) -> float:
 
 
 def estimate(scan: Scan) -> Answer:
-    """Answer with the bluntest tip of few numbers, and the end the blind estimate shows."""
+    """Answer with the bluntest tip of few numbers, and a second end if the network sees one."""
+    return _judged(scan, None)
+
+
+def counted(scan: Scan) -> Answer:
+    """Answer alike without the network: companions are counted."""
+    return _judged(scan, False)
+
+
+def _judged(scan: Scan, learned: bool | None) -> Answer:
     # The method's own draws; those of the case would tell it what it is to find.
-    verdict = judge_tip(scan.image, PITCH, np.random.default_rng(0))
-    shape = verdict.tip.raster(PITCH, PIXELS // 4, float(np.ptp(scan.image)))
-    return Answer(np.asarray(erode(scan.image, shape)), verdict.tip.radius, verdict.double)
+    verdict = judge_tip(scan.image, scan.pitch, np.random.default_rng(0), learned=learned)
+    shape = verdict.tip.raster(scan.pitch, PIXELS // 4, float(np.ptp(scan.image)))
+    surface = np.asarray(erode(scan.image, shape), dtype=np.float64)
+    return Answer(surface, verdict.tip.radius, verdict.double, verdict.state)
 
 
 def blind(scan: Scan) -> Answer:
     """Answer with the blind estimate as it is; its radius from the pixels next to the apex."""
     found = blind_tip(scan.image, 10).shape
     near = float(np.mean([found[10, 12], found[12, 10], found[10, 8], found[8, 10]]))
-    radius = (2 * PITCH) ** 2 / (2 * max(near, 1e-12))
+    radius = (2 * scan.pitch) ** 2 / (2 * max(near, 1e-12))
     return Answer(np.asarray(erode(scan.image, found)), radius, 0.5)
 
 
@@ -190,38 +220,14 @@ def mean_tip(scan: Scan) -> Answer:
     """Answer with one tip for all: its radius is the middle of those there are."""
     radius = math.sqrt(5e-9 * 30e-9)
     relief = float(np.ptp(scan.image))
-    shape = Tip(apexes=(Apex(radius=radius),)).raster(PITCH, relief, most=2 * _MARGIN - 3)
+    shape = Tip(apexes=(Apex(radius=radius),)).raster(scan.pitch, relief, most=MOST)
     smooth = gaussian_filter(scan.image, 0.5)
     return Answer(np.asarray(erode(smooth, shape)), radius, 0.5)
 
 
 def raw(scan: Scan) -> Answer:
     """Answer with the scan."""
-    return Answer(scan.image, PITCH, 0.5)
-
-
-def table_deviation() -> float:
-    """Return the largest relative deviation of raw scan and erosion from `TABLE`."""
-    y, x = np.mgrid[:PIXELS, :PIXELS]
-    k = 2 * np.pi * 10 / PIXELS
-    surface = 0.5 * np.cos(k * x) * np.cos(k * y) + 0.5
-    off = []
-    for numbers, scanned, eroded in TABLE:
-        tip = gaussian_tip(*numbers)
-        image = dilate(surface, tip)
-        pairs = ((error(image, surface), scanned), (error(erode(image, tip), surface), eroded))
-        off += [abs(found / published - 1) for found, published in pairs]
-    return max(off)
-
-
-def gaussian_tip(first: float, second: float, share: float, offset: int) -> FloatArray:
-    """Return a tip of one or two Gaussians, of height 1, on 61 x 61 pixels, apex at 0."""
-    v, u = np.mgrid[-30:31, -30:31]
-    body = np.exp(-(u**2 + v**2) / (2 * first**2))
-    other = (u - offset) ** 2 + (v - offset) ** 2
-    body = body + share * np.exp(-other / (2 * second**2))
-    # The second end adds a little to the first: the apex is the reference.
-    return np.asarray(np.maximum(body[30, 30] - body, 0.0))
+    return Answer(scan.image, scan.pitch, 0.5)
 
 
 def _each(method: Callable[[Scan], Answer]) -> Callable[[tuple[Scan, ...]], tuple[Answer, ...]]:
