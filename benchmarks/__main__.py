@@ -19,6 +19,8 @@ MODULES = (
     "feedback",
     "tip_imaging",
     "drift",
+    "stem_frame",
+    "multislice",
 )
 
 

@@ -98,7 +98,7 @@ def _side(
         shape = np.array([wide, high, wide, high])
         axes = figure.add_axes(tuple(np.array(box) / shape))
         bar = (box[0] + 1.7, bottom + 0.1, 0.09, 1.45)
-        image = _image(axes, picture, width)
+        image = draw_image(axes, picture, width)
         if not picture.labels:
             scale = figure.add_axes(tuple(np.array(bar) / shape))
             figure.colorbar(image, cax=scale)
@@ -107,7 +107,7 @@ def _side(
             scale.spines[:].set_visible(False)
 
 
-def _image(axes: Axes, picture: Picture, width: float) -> Any:
+def draw_image(axes: Axes, picture: Picture, width: float) -> Any:
     """Draw one image with its title and its scale bar."""
     values, look = _shown(picture)
     image = axes.imshow(values, origin="lower", aspect="equal", **look)

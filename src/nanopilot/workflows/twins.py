@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from nanopilot.core.requests import from_outside
 from nanopilot.twins.spm import Sample, SpmSettings, SpmTwin
 from nanopilot.twins.spm.samples import SAMPLES, family
 from nanopilot.workflows.topographies import read_topography
+
+if TYPE_CHECKING:
+    from nanopilot.twins.stem.settings import StemSettings
+    from nanopilot.twins.stem.twin import StemTwin
 
 #: Random stream of the sample; the twin's own streams count from 1.
 _SAMPLE_STREAM = 0
@@ -94,6 +98,54 @@ def make_sample(
     elif name == "measured" and "height" not in told:
         raise InvalidRequest("`sample` is 'measured'; give the path of a file instead.")
     return family(name)(rng, size_m=size, pixels=pixels, **told)
+
+
+def stem(  # noqa: PLR0913 - all have a default that is right for most
+    sample: str = "dichalcogenide",
+    *,
+    seed: int = 0,
+    settings: Mapping[str, Any] | StemSettings | str | Path | None = None,
+    size: float | str | None = None,
+    real_time: bool = False,
+    recipe: Mapping[str, Any] | None = None,
+) -> StemTwin:
+    """Return an electron twin.
+
+    Parameters
+    ----------
+    sample : str
+        A family of samples.
+    seed : int
+        Of the sample, of noise, damage, and everything else that is random.
+    settings : mapping, StemSettings, or path of a JSON file, optional
+        The instrument; what is not said is as usual.
+    size : float or str, optional
+        Width of the sample in metres, or with a unit.
+    real_time : bool
+        Take the time a real one would take, instead of none.
+    recipe : mapping, optional
+        Settings of the family of samples.
+
+    Raises
+    ------
+    UnknownName
+        There is no such sample.
+    InvalidRequest, OutOfRange
+        A setting or a size is no good.
+    """
+    from nanopilot.twins.stem.samples import family as stem_family
+    from nanopilot.twins.stem.settings import StemSettings
+    from nanopilot.twins.stem.twin import StemTwin
+
+    if seed < 0:
+        raise InvalidRequest(f"`seed` is {seed}; it is a whole number from 0.")
+    rng = np.random.default_rng([seed, _SAMPLE_STREAM])
+    scene = stem_family(sample)(rng, size_m=size, **dict(recipe or {}))
+    if not isinstance(settings, StemSettings):
+        said = _read(settings) if isinstance(settings, str | Path) else dict(settings or {})
+        settings = from_outside(StemSettings, **said)
+    clock = VirtualClock(speed=1.0 if real_time else inf)
+    return StemTwin(scene, clock, settings=settings, seed=seed)
 
 
 def _settings(

@@ -1,0 +1,1 @@
+"""A scanning transmission electron microscope whose truth is known: atoms, lens, dose, damage."""
