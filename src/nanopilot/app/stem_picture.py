@@ -144,7 +144,7 @@ def _atoms(axes: Axes, shown: StemShown) -> None:
     """Draw every atom that is there, in the colour of its element."""
     colours = colormaps["tab10"]
     count = max(1, sum(len(places) for places in shown.atoms.values()))
-    dot = float(np.clip(6000 / count, 0.15, 12))
+    dot = float(np.clip(6000 / count, 0.5, 12))
     for index, (number, places) in enumerate(sorted(shown.atoms.items())):
         axes.scatter(
             places[:, 0], places[:, 1], s=dot, color=colours(index % 10), linewidths=0,
@@ -157,4 +157,7 @@ def _atoms(axes: Axes, shown: StemShown) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title("atoms", fontsize=8, loc="left", pad=3)
-    axes.legend(fontsize=6, loc="upper right", markerscale=max(1.0, 3 / dot**0.5))
+    axes.legend(
+        fontsize=6, loc="upper right", markerscale=4 / dot**0.5, frameon=True, framealpha=0.9,
+        borderpad=0.3, handletextpad=0.1,
+    )  # fmt: skip

@@ -124,7 +124,7 @@ class Aberrations(Value):
         return found
 
     def phase(self, angle: ComplexArray, voltage: float) -> FloatArray:
-        """Return chi in radians at complex angles (rad): 2 pi over the wavelength times the path."""
+        """Return chi in radians at complex angles (rad): the path, 2 pi to a wavelength."""
         return 2 * math.pi / wavelength(voltage) * self.path(angle)
 
     def plus(self, **more: float) -> Aberrations:

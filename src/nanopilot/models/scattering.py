@@ -24,6 +24,7 @@ from nanopilot.models.electron_optics import (
     lorentz_factor,
     wavelength,
 )
+from nanopilot.models.quadrature import gauss_legendre
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -133,7 +134,7 @@ def cross_section(
         )
     # Factors fall over decades of k: even steps in the logarithm of k + a tenth of an atom's.
     shift = 1e9
-    nodes, weights = np.polynomial.legendre.leggauss(64)
+    nodes, weights = gauss_legendre(64)
     ends = math.log(low + shift), math.log(high + shift)
     half = (ends[1] - ends[0]) / 2
     k = np.clip(np.exp(ends[0] + half * (nodes + 1)) - shift, 0.0, None)

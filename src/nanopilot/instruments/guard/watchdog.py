@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from threading import Event, Thread, current_thread
 
 #: How long it sleeps at most, in real seconds: the wall clock of a test may jump.
 _NAP = 0.05
+#: Oversleeping by more than this (s), the process itself was held up (a compiler, a swap); signs
+#: of life may be waiting: they have so many seconds to be read.
+_HELD_UP, _SECOND_CHANCE = 0.25, 0.5
 
 
 class Watchdog:
@@ -36,11 +40,15 @@ class Watchdog:
             self._thread.join(timeout=5.0)
 
     def _watch(self) -> None:
+        held_up = False
         while not self._over.is_set():
             left = self._left()
             if left == math.inf:
                 return
-            if left <= 0:
+            if left <= 0 and not held_up:
                 self._bite()
                 return
-            self._over.wait(min(left, _NAP))
+            nap = _SECOND_CHANCE if left <= 0 else min(left, _NAP)
+            began = time.monotonic()
+            self._over.wait(nap)
+            held_up = time.monotonic() - began > nap + _HELD_UP

@@ -28,6 +28,7 @@ import numpy as np
 
 from nanopilot.core.errors import OutOfRange
 from nanopilot.models.electron_optics import WIDEST, interaction, wavelength
+from nanopilot.models.quadrature import gauss_legendre
 from nanopilot.models.scattering import MOST_K, projected_potential_factor
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -191,7 +192,7 @@ def _caught(
 ) -> float:
     contrast, length = atom_contrast(number, voltage), wavelength(voltage)
     highest = 2 * math.sin(min(outer + convergence_angle, math.pi) / 2) / length
-    nodes, weights = np.polynomial.legendre.leggauss(400)
+    nodes, weights = gauss_legendre(400)
     # Even steps in the logarithm of k + a tenth of an atom's width in it.
     shift = 1e9
     half = math.log((highest + shift) / shift) / 2
@@ -295,7 +296,7 @@ def _object_share(
 ) -> tuple[FloatArray, FloatArray]:
     contrast, length = atom_contrast(number, voltage), wavelength(voltage)
     low, high, cone = (angle / length for angle in angles)
-    nodes, weights = np.polynomial.legendre.leggauss(20)
+    nodes, weights = gauss_legendre(20)
     radius = low + (high - low) * (nodes + 1) / 2
     turn = (np.arange(32) + 0.5) * math.pi / 16
     qx, qy = (np.multiply.outer(radius, one(turn)) for one in (np.cos, np.sin))
@@ -311,7 +312,7 @@ def _overlap_of_pairs(
 ) -> float:
     """Return the mean overlap in a ring (points and weights) of all pairs k apart in a cone."""
     qx, qy, weights = ring
-    nodes, even = np.polynomial.legendre.leggauss(5)
+    nodes, even = gauss_legendre(5)
     total, area = 0.0, 0.0
     for across, one in zip(nodes, even, strict=True):
         cy = across * math.sqrt(cone**2 - k**2 / 4)

@@ -13,6 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from nanopilot.models.quadrature import gauss_legendre
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 #: Grid points along an axis that one atom is spread over, and that one place is gathered from.
@@ -43,7 +45,7 @@ def bump_table(width: int) -> Array:
 
 def bump_spectrum(width: int, frequency: Array) -> Array:
     """Return the Fourier transform of a bump at frequencies in cycles per grid step."""
-    nodes, weights = np.polynomial.legendre.leggauss(64)
+    nodes, weights = gauss_legendre(64)
     distance = (nodes + 1) * width / 4
     waves = np.cos(2 * math.pi * np.multiply.outer(frequency, distance))
     found: Array = waves @ (bump(width, distance) * weights * width / 2)

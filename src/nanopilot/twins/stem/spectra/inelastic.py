@@ -21,6 +21,7 @@ from nanopilot.models.electron_optics import (
     lorentz_factor,
     wavelength,
 )
+from nanopilot.models.quadrature import gauss_legendre
 from nanopilot.twins.stem.materials import Material
 from nanopilot.twins.stem.spectra.columns import FloatArray, Places
 from nanopilot.twins.stem.spectra.tables import atomic_number
@@ -134,7 +135,7 @@ def angular_factor(
     narrow = characteristic_angle(energy, lens.voltage)
     straight = lens.voltage * (1 + lens.voltage / (2 * REST))
     limit = np.sqrt(energy / straight) if ridge is None else ridge
-    nodes, weights = np.polynomial.legendre.leggauss(12)
+    nodes, weights = gauss_legendre(12)
     total = np.zeros(np.shape(energy))
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
         away = lens.convergence_angle**2 * node  # uniform in the square of the angle
