@@ -65,13 +65,14 @@ def served(tmp_path: Path) -> Iterator[Guard]:
     ) as server:
         assert server.stdout is not None
         said = json.loads(server.stdout.readline())
-        scope = npl.connect(said["url"], token=said["token"])
+        scope = npl.connect(said["url"], token=said["token"], silence=30.0)
         yield scope
         scope.close()
         server.terminate()
 
 
 def test_the_client_over_http_gets_what_the_twin_gives(served: Guard, scope: Guard) -> None:
+    assert served.describe().camera_grids
     asked: tuple[tuple[Any, Any], ...] = (
         (Scanner, FRAME),
         (PointSpectroscopy, SpectrumRequest(position=(0, 0), kind="xray")),
@@ -83,7 +84,6 @@ def test_the_client_over_http_gets_what_the_twin_gives(served: Guard, scope: Gua
     for one in (served, scope):
         one.capability(Focus).set(defocus=2e-9)
         taken.append([one.capability(k).start(request).result() for k, request in asked])
-    assert served.describe().camera_grids
     for over, here in zip(*taken, strict=True):
         for name, channel in here.data_vars.items():
             assert over[name].dims == channel.dims

@@ -11,7 +11,7 @@ from threading import Event, Thread, current_thread
 _NAP = 0.05
 #: Oversleeping by more than this (s), the process itself was held up (a compiler, a swap); signs
 #: of life may be waiting: they have so many seconds to be read.
-_HELD_UP, _SECOND_CHANCE = 0.25, 0.5
+_HELD_UP, _SECOND_CHANCE = 0.25, 1.5
 
 
 class Watchdog:

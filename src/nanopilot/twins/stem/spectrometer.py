@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanopilot.models.electron_optics import REST, Lens, beam_intensity
+from nanopilot.twins.stem.render_lens import reach_of
 from nanopilot.twins.stem.scene import FloatArray
 from nanopilot.twins.stem.spectra.columns import Places
 from nanopilot.twins.stem.spectra.counting import record
@@ -20,6 +21,8 @@ from nanopilot.twins.stem.world import World
 _TYPICAL = 400.0
 #: Widths (standard deviations) of the beam within which atoms count.
 _REACH = 4.0
+#: Most points along each side that a beam is calculated on to find its width.
+_POINTS = 1024
 
 
 @dataclass
@@ -80,8 +83,11 @@ class SpectrumSource:
 
         from nanopilot.twins.stem.materials import material
 
-        atoms, matter = self.world.atoms, self.world.matter
-        width = math.hypot(beam_width(self.world.lens), delocalisation(self.world.lens.voltage))
+        atoms, matter, lens = self.world.atoms, self.world.matter, self.world.lens
+        middle = spots.mean(axis=0)
+        height = float(self.world.height(middle[:1], middle[1:])[0])
+        lens = lens.model_copy(update={"aberrations": lens.aberrations.plus(C1=height)})
+        width = math.hypot(beam_width(lens), delocalisation(lens.voltage))
         found = {symbol(int(number)): np.zeros(len(spots)) for number in np.unique(atoms.number)}
         for number in np.unique(atoms.number):
             places = atoms.position[atoms.number == number, :2]
@@ -101,16 +107,28 @@ class SpectrumSource:
 def beam_width(lens: Lens) -> float:
     """Return the standard deviation in metres of a Gaussian that half of the beam fits into.
 
-    The radius that holds half of the electrons is 1.177 standard deviations of a Gaussian.
+    The radius that holds half of the electrons is 1.177 standard deviations of a Gaussian. Where
+    the beam is far wider than diffraction makes it, it is taken to be of rays.
     """
-    pixel = lens.wavelength / (5 * lens.convergence_angle)
-    count = 256
+    pixel = lens.wavelength / (10 * lens.convergence_angle)
+    count = 2 * math.ceil(1.3 * reach_of(lens) / pixel)
+    if count > _POINTS:
+        return _width_of_rays(lens)
     beam = np.fft.fftshift(beam_intensity(lens, (count, count), pixel))
     axis = (np.arange(count) - count // 2) * pixel
     radius = np.hypot(axis[:, None], axis[None, :]).ravel()
     order = np.argsort(radius)
-    inside = np.cumsum(beam.ravel()[order])
-    return float(radius[order][np.searchsorted(inside, 0.5)]) / 1.1774
+    inside = np.cumsum(beam.ravel()[order]) - beam.ravel()[order] / 2
+    return float(np.interp(0.5, inside, radius[order])) / 1.1774
+
+
+def _width_of_rays(lens: Lens) -> float:
+    """Return the same of rays: a ray through an angle arrives at the slope of the path there."""
+    steps = np.linspace(-1, 1, 129) * lens.convergence_angle
+    grid = steps[None, :] + 1j * steps[:, None]
+    slopes = np.gradient(lens.aberrations.path(grid), steps[1] - steps[0])
+    within = np.abs(grid) <= lens.convergence_angle
+    return math.hypot(float(np.median(np.hypot(*slopes)[within])) / 1.1774, lens.source_size)
 
 
 def delocalisation(voltage: float) -> float:
