@@ -68,6 +68,8 @@ class Mishaps(Value):
     """Mishaps in the order of their times; a twin says of which kind."""
 
     kind: ClassVar[type[Mishap]] = Mishap
+    #: The sensor that sticks in a schedule that is drawn.
+    sensor: ClassVar[str] = "Stage.x"
 
     faults: tuple[Mishap, ...] = Field(default=())
 
@@ -91,12 +93,12 @@ class Mishaps(Value):
         seconds : float
             From time 0 on.
         per_hour : mapping of str to float
-            How often each happens; a sensor that sticks is that of the stage.
+            How often each happens.
         """
         found = []
         for name, numbers in cls.kind.known.items():
             times = rng.uniform(0, seconds, rng.poisson(per_hour.get(name, 0.0) * seconds / 3600))
-            of = "Stage.x" if name == "stuck-sensor" else ""
+            of = cls.sensor if name == "stuck-sensor" else ""
             limited = {"seconds": 60.0} if "seconds" in numbers else {}
             found += [cls.kind(name=name, time=t, of=of, numbers=limited) for t in times]
         return cls(faults=tuple(sorted(found, key=lambda one: one.time)))
