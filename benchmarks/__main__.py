@@ -19,7 +19,9 @@ MODULES = (
     "feedback",
     "tip_imaging",
     "drift",
+    "atoms",
     "stem_frame",
+    "virtual_detectors",
     "multislice",
 )
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from draw_fit import draw as draw_fit
 from draw_frames import draw as draw_frames
 from draw_instruments import draw as draw_instruments
+from draw_patterns import draw as draw_patterns
 from draw_tip import draw as draw_tip
 from draw_twins import draw as draw_twins
 from PIL import Image
@@ -27,6 +28,7 @@ def main() -> None:
     draw_fit(target)
     draw_frames(target / "frames.png")
     draw_tip(target / "see-through-the-tip.png")
+    draw_patterns(target / "virtual-detectors.png")
     with TemporaryDirectory() as scratch:
         run = Path(scratch) / "demo"
         for _ in run_demo(seed=0, budget=0.1, folder=run):

@@ -17,6 +17,7 @@ from nanopilot.app.cli import (
     doctor,
     export,
     models,
+    patterns,
     runs,
     serve,
     start,
@@ -45,6 +46,7 @@ serve.add_to(app)
 demo.add_to(app)
 app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
+app.add_typer(patterns.app, name="patterns")
 app.add_typer(twins.app, name="twins")
 
 
