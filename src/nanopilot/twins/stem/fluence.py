@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def beam_fluence(
     """Return the fluence at places from electrons that arrived at others.
 
     Every spot counts with the intensity of the beam at its distance. Fields too wide for that are
-    counted by cells as wide as a sharp beam.
+    counted by cells as wide as a sharp beam, or as the disc that its rays fill out of focus.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def beam_fluence(
     near = ((where >= low) & (where <= high)).all(axis=1)
     out = np.zeros(len(where))
     if float((high - low).max()) * 2 * FINER * lens.cutoff > _LARGEST:
-        cells = CellMap(0.61 * lens.wavelength / lens.convergence_angle)
+        cells = CellMap(_width(lens, height))
         cells.add(spots[:, 0], spots[:, 1], electrons)
         out[near] = cells.at(where[near, 0], where[near, 1]) / cells.cell**2
         return out
@@ -65,3 +66,12 @@ def beam_fluence(
     gather(grid, rows, columns, GATHERED, found)
     out[near] = np.clip(found[0], 0.0, None)
     return out
+
+
+def _width(lens: Lens, height: float) -> float:
+    """Return how wide a cell is that takes the place of the beam, in metres."""
+    sharp = lens.wavelength / lens.convergence_angle
+    still = lens.model_copy(update={"chromatic": 0.0, "source_size": 0.0})
+    # What is left of the reach without diffraction is the radius of the rays.
+    rays = reach_of(still, (height, height)) - 6 * sharp
+    return max(0.61 * sharp, math.sqrt(math.pi) * rays)
