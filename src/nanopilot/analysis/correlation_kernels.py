@@ -59,7 +59,8 @@ def _whole_pairs(above: Array, below: Array, offset: float, out: Array) -> bool:
     nothing = np.float32(0)
     for j in range(out.size):
         nothing += out[j] * np.float32(0)
-    return nothing == 0
+    whole: bool = nothing == 0
+    return whole
 
 
 @numba.njit(cache=True)

@@ -100,9 +100,9 @@ class Patterns:
         """
         if len(values.shape) != 4:
             raise SignalError(f"`values` has shape {values.shape}; it must have (y, x, ky, kx).")
-        places = [Axis(pitch * np.arange(n), "m", "position") for n in values.shape[:2]]
+        places = [Axis(pitch * np.arange(float(n)), "m", "position") for n in values.shape[:2]]
         angles = [
-            Axis(angle_per_pixel * (np.arange(n) - n // 2), "rad", "scattering angle")
+            Axis(angle_per_pixel * (np.arange(float(n)) - n // 2), "rad", "scattering angle")
             for n in values.shape[2:]
         ]
         return cls(values, dict(zip(("y", "x", "ky", "kx"), (*places, *angles), strict=True)))
@@ -202,7 +202,7 @@ def let_go(block: Array) -> None:
     mapped = False
     while isinstance(base, np.ndarray):
         if isinstance(base, np.memmap):
-            if base.mode == "c":  # type: ignore[attr-defined]
+            if base.mode == "c":
                 return
             mapped = True
         base = base.base

@@ -91,7 +91,7 @@ class Sector(Ring):
         direction = np.arctan2(ky[:, None] - self.centre[1], kx[None, :] - self.centre[0])
         turns = np.mod((direction - self.rotation) / (2 * np.pi), 1.0)
         part = np.minimum(np.floor(turns * self.count), self.count - 1)
-        return super().inside(ky, kx) & np.asarray(part == self.number)
+        return np.asarray(super().inside(ky, kx) & np.asarray(part == self.number))
 
 
 class CentreOfMass(Ring):

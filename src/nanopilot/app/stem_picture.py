@@ -115,9 +115,9 @@ def _pattern(axes: Axes, name: str, shown: StemShown) -> None:
     signal = shown.patterns[name]
     values = signal.to_numpy().astype(float)
     edge = float(signal["kx"][-1]) * 1e3
-    look = {"cmap": "inferno"} if name == "pattern" else {"cmap": "gray"}
+    colours = "inferno" if name == "pattern" else "gray"
     drawn = np.log10(np.maximum(values, 0.5)) if name == "pattern" else values
-    axes.imshow(drawn, origin="lower", extent=(-edge, edge, -edge, edge), **look)
+    axes.imshow(drawn, origin="lower", extent=(-edge, edge, -edge, edge), cmap=colours)
     axes.set_title(f"{name} (mrad)", fontsize=8, loc="left", pad=3)
     axes.tick_params(labelsize=6, length=2)
 

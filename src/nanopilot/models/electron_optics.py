@@ -180,7 +180,7 @@ class Lens(Value):
 
 def spatial_frequencies(shape: tuple[int, int], pixel: float) -> tuple[FloatArray, FloatArray]:
     """Return (ky, kx) in 1/m of a discrete Fourier transform, shapes (rows, 1) and (1, columns)."""
-    ky, kx = (np.fft.fftfreq(count, pixel) for count in shape)
+    ky, kx = (np.asarray(np.fft.fftfreq(count, pixel), dtype=np.float64) for count in shape)
     return ky[:, None], kx[None, :]
 
 
@@ -212,7 +212,7 @@ def beam_wave(
         The grid is too coarse for the aperture, or too small for it.
     """
     ky, kx = spatial_frequencies(shape, pixel)
-    angle = lens.wavelength * (kx + 1j * ky)
+    angle: ComplexArray = (lens.wavelength * (kx + 1j * ky)).astype(np.complex128)
     step = lens.wavelength * max(1 / (count * pixel) for count in shape)
     if lens.convergence_angle > lens.wavelength / (2 * pixel):
         raise OutOfRange(
@@ -227,8 +227,8 @@ def beam_wave(
     aperture = np.clip((lens.convergence_angle - np.abs(angle)) / step + 0.5, 0.0, 1.0)
     aberrations = lens.aberrations.plus(C1=-defocus)
     wave = np.sqrt(aperture) * np.exp(-1j * aberrations.phase(angle, lens.voltage))
-    found: ComplexArray = wave / math.sqrt(float(np.sum(np.abs(wave) ** 2)))
-    return found
+    whole = math.sqrt(float(np.sum(np.abs(wave) ** 2)))
+    return np.asarray(wave / whole, dtype=np.complex128)
 
 
 def beam_intensity(

@@ -226,7 +226,7 @@ def tip_picture(raw: FloatArray, relief: float, tip: Tip, pitch: float) -> TipPi
         first = tip.model_copy(update={"apexes": tip.apexes[:1]}).raster(pitch, relief, most=MOST)
         alone = np.asarray(dilate(surface, first))[inner, inner]
         share = float(np.mean(image > alone))
-    return TipPicture(image, surface[inner, inner], shape, tip, pitch, share)
+    return TipPicture(np.asarray(image, float), surface[inner, inner], shape, tip, pitch, share)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -12,25 +12,84 @@ if TYPE_CHECKING:
     from nanopilot.workflows.fit_twin import Estimate, FitReport, Fitted
 
 
+#: Options of the command, and what its help says of them.
+_Files = Annotated[list[Path], typer.Argument(help="Scans of one instrument, set alike.")]
+_Twin = Annotated[str, typer.Option(help="'spm' or 'stem'.")]
+_Out = Annotated[Path, typer.Option(help="JSON file of the instrument.")]
+_Picture = Annotated[Path | None, typer.Option(help="PNG of what is left.")]
+_Surface = Annotated[str, typer.Option(help="spm: 'synthetic' or 'measured'.")]
+_LineRate = Annotated[
+    float | None, typer.Option(help="spm: lines per second, if the files do not say it.")
+]
+_Seed = Annotated[int, typer.Option(help="Decides everything that is random.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+_PixelSize = Annotated[str | None, typer.Option(help="stem: such as '20 pm'.")]
+_DwellTime = Annotated[str | None, typer.Option(help="stem: per pixel.")]
+_LineTime = Annotated[str | None, typer.Option(help="stem: from line to line.")]
+_FrameTime = Annotated[str | None, typer.Option(help="stem: from frame to frame.")]
+_Voltage = Annotated[float | None, typer.Option(help="stem: volts.")]
+_Current = Annotated[float | None, typer.Option(help="stem: amperes.")]
+_ConvergenceAngle = Annotated[str | None, typer.Option(help="stem: such as '30 mrad'.")]
+_Detector = Annotated[str | None, typer.Option(help="stem: haadf, maadf, abf or bf.")]
+_Crystal = Annotated[str | None, typer.Option(help="stem: such as mos2, if it is one.")]
+_Layers = Annotated[int | None, typer.Option(help="stem: cells of it along the beam.")]
+_FocusStep = Annotated[
+    str | None, typer.Option(help="stem: by how much C1 rose from frame to frame.")
+]
+_Dark = Annotated[Path | None, typer.Option(help="stem: frames, beam blanked.")]
+_Apart = Annotated[bool, typer.Option("--apart", help="stem: frames of several places.")]
+
+
+#: Those that are for frames of electrons.
+_OF_STEM = (
+    "pixel_size", "dwell_time", "line_time", "frame_time", "voltage", "current",
+    "convergence_angle", "detector", "focus_step", "crystal", "layers", "dark", "apart",
+)  # fmt: skip
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command("fit")(fit)
 
 
 def fit(
-    files: Annotated[list[Path], typer.Argument(help="Scans of one instrument, set alike.")],
-    out: Annotated[Path, typer.Option(help="JSON file of the instrument.")] = Path("fitted.json"),
-    picture: Annotated[Path | None, typer.Option(help="PNG of what is left.")] = None,
-    surface: Annotated[str, typer.Option(help="'synthetic' or 'measured'.")] = "synthetic",
-    line_rate: Annotated[
-        float | None, typer.Option(help="Lines per second, if the files do not say it.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides everything that is random.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    files: _Files,
+    twin: _Twin = "spm",
+    out: _Out = Path("fitted.json"),
+    picture: _Picture = None,
+    surface: _Surface = "synthetic",
+    line_rate: _LineRate = None,
+    seed: _Seed = 0,
+    as_json: _AsJson = False,
+    pixel_size: _PixelSize = None,
+    dwell_time: _DwellTime = None,
+    line_time: _LineTime = None,
+    frame_time: _FrameTime = None,
+    voltage: _Voltage = None,
+    current: _Current = None,
+    convergence_angle: _ConvergenceAngle = None,
+    detector: _Detector = None,
+    crystal: _Crystal = None,
+    layers: _Layers = None,
+    focus_step: _FocusStep = None,
+    dark: _Dark = None,
+    apart: _Apart = False,
 ) -> None:
-    """Estimate noise, lag, drift and tip from real scans; write a twin, and what it lacks."""
+    """Estimate what an instrument is like from its scans; write a twin, and what it lacks."""
+    given = dict(locals()) | {"apart": apart or None}
+    said = {name: given[name] for name in _OF_STEM if given[name] is not None}
+    stem = _is_stem(twin, list(said), surface, line_rate)
     _check(out, picture, surface)
-    fitted = _fitted(files, line_rate, surface, seed)
+    if stem:
+        from nanopilot.app.cli.twins_fit_stem import fit_frames
+
+        fit_frames(files, said, out, picture, seed=seed, as_json=as_json)
+        return
+    _tell(_fitted(files, line_rate, surface, seed), out, picture, as_json=as_json)
+
+
+def _tell(fitted: Fitted, out: Path, picture: Path | None, *, as_json: bool) -> None:
+    """Write a fit, draw it, and print what was found."""
     surfaces = _write(fitted, out)
     if picture is not None:
         from nanopilot.app.twin_gap_picture import draw_gap
@@ -49,6 +108,20 @@ def fit(
         f"try:      nanopilot twins show spm --settings {out} --sample {surfaces[0]} "
         f"--size '{width:.6g} nm'"
     )
+
+
+def _is_stem(twin: str, told: list[str], surface: str, line_rate: float | None) -> bool:
+    """Tell which twin is meant; refuse options of the other one."""
+    from nanopilot.core.errors import Unsupported
+
+    if twin not in ("spm", "stem"):
+        raise Unsupported(f"`twin` is {twin!r}; it is 'spm' or 'stem'.")
+    if twin == "spm" and told:
+        raise Unsupported(f"`{told[0]}` is for frames of electrons; add `--twin stem`.")
+    if twin == "stem" and (surface != "synthetic" or line_rate is not None):
+        name = "line_rate" if line_rate is not None else "surface"
+        raise Unsupported(f"`{name}` is for scanning probes; leave it out with `--twin stem`.")
+    return twin == "stem"
 
 
 def _check(out: Path, picture: Path | None, surface: str) -> None:

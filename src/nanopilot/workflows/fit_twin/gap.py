@@ -103,7 +103,7 @@ def gap_between(real: FloatArray, twin: FloatArray, pitch: float) -> Gap:
         Metres per pixel.
     """
     apart = distances(real, twin, pitch)
-    score, error = _two_sample(levelled(real), levelled(twin))
+    score, error = two_sample(levelled(real), levelled(twin))
     return Gap(
         spectrum=apart.spectrum,
         histogram=apart.histogram,
@@ -113,11 +113,16 @@ def gap_between(real: FloatArray, twin: FloatArray, pitch: float) -> Gap:
     )
 
 
-def _two_sample(real: FloatArray, twin: FloatArray) -> tuple[float, float]:
+def two_sample(real: FloatArray, twin: FloatArray) -> tuple[float, float]:
     """Return the classifier's area under the curve, and its error.
 
     Classifier two-sample test: D. Lopez-Paz and M. Oquab, ICLR 2017. Patches of one place, real
     and simulated, are in one fold, so that nothing is learnt about a place.
+
+    Parameters
+    ----------
+    real, twin : numpy.ndarray
+        Pictures of one shape, levelled.
     """
     side = min(PATCH, min(real.shape) // FOLDS)
     ours, places = _patches(real, side)
