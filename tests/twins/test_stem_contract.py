@@ -194,9 +194,11 @@ def test_what_cannot_be_is_refused_with_the_way_out(what: str) -> None:
 
 
 def test_angles_beyond_the_tables_are_refused_with_the_bound() -> None:
-    twin = made(detectors={"haadf": {"inner": 0.06, "outer": 0.24}})
-    twin.capability(Beam).set(voltage=300e3, convergence_angle=0.06)
-    with pytest.raises(OutOfRange, match="up to"):
+    twin = made(
+        lens={"voltage": 300e3, "convergence_angle": 0.1},
+        detectors={"haadf": {"inner": 0.11, "outer": 0.249}},
+    )
+    with pytest.raises(OutOfRange, match="known up to"):
         twin.capability(Scanner).start(frame())
 
 

@@ -214,3 +214,5 @@ class World:
             told = np.array([self.panel.rest]) + np.array(self.panel.shift)
             spot = self.path.on_sample(told, np.array([now]))
             self.grown.add(spot, numbers.get("thickness", 5e-9))
+            for picture in self.pictures.values():
+                picture.forget()
