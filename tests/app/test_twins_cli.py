@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from nanopilot.app.cli import main
 from nanopilot.app.show_twin import look
 from nanopilot.app.twin_picture import Picture, draw_twin
 from nanopilot.twins.spm.samples import SAMPLES
+from nanopilot.twins.stem.samples import SAMPLES as SCENES
 from nanopilot.workflows.twins import spm
 
 FEW = ["--pixels", "256", "--lines", "32"]
@@ -28,11 +30,15 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_the_list_names_every_twin_and_every_sample(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "list")
     assert code == 0
-    for name in ("plain", "replay", "spm", *SAMPLES):
+    for name in ("plain", "replay", "spm", "stem"):
         assert f"\n{name}" in out
+    for twin, families in (("spm", SAMPLES), ("stem", SCENES)):
+        for name in families:
+            assert re.search(rf"\n{twin} +{name} ", out)
     _, out, _ = run(capsys, "list", "--json")
     listed = json.loads(out)
-    assert {one["name"] for one in listed["samples"]} == set(SAMPLES)
+    named = {(one["twin"], one["name"]) for one in listed["samples"]}
+    assert named == {("spm", name) for name in SAMPLES} | {("stem", name) for name in SCENES}
     grains = next(one for one in listed["samples"] if one["name"] == "grains")
     assert grains["settings"]["diameter"] == pytest.approx(120e-9)
 
@@ -74,6 +80,24 @@ def test_json_holds_what_the_table_says_and_the_facts(
     assert 0 < seen["height"] < 1.2 * (ranges["height"][1] - ranges["height"][0])
 
 
+def test_the_electron_twin_is_shown_with_its_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "stem.png"
+    code, out, _ = run(
+        capsys, "show", "stem", "--sample", "graphene", "--lines", "48", "--width", "2 nm",
+        "--out", str(picture), "--json",
+    )  # fmt: skip
+    told = json.loads(out)
+    assert code == 0
+    assert {one["name"] for one in told["channels"]} == {"haadf", "maadf", "abf", "bf"}
+    assert set(told["patterns"]) == {"pattern", "ronchigram"}
+    assert set(told["spectra"]) == {"eels", "eds"}
+    assert told["atoms"]["6"] > 100
+    assert told["dose"] > 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_labels_are_never_mixed() -> None:
     shown = look(spm("particles", pixels=200), lines=64)
     labels = next(one for one in shown.true if one.name == "particle").values
@@ -83,7 +107,11 @@ def test_labels_are_never_mixed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["show", "stem"], "`twin` is 'stem'"),
+        (["show", "tem"], "`twin` is 'tem'"),
+        (["show", "stem", "--sample", "graphen"], "did you mean graphene"),
+        (["show", "stem", "--pixels", "64"], "options of spm"),
+        (["show", "stem", "--width", "5 kg"], "5 kg"),
+        (["show", "spm", "--width", "5 nm"], "option of stem"),
         (["show", "spm", "--sample", "grain"], "did you mean grains"),
         (["show", "spm", "--out", "twin.pdf", *FEW], "`out` is twin.pdf"),
         (["show", "spm", "--lines", "0"], "shape"),

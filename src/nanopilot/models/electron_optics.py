@@ -243,7 +243,7 @@ def beam_intensity(
     --------
     >>> sharp = Lens(voltage=200e3, convergence_angle=25e-3)
     >>> beam = beam_intensity(sharp, (64, 64), 1e-11)
-    >>> round(float(beam.sum()), 6), beam.argmax() == 0
+    >>> round(float(beam.sum()), 6), bool(beam.argmax() == 0)
     (1.0, True)
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(7 if lens.focal_spread > 0 else 1)

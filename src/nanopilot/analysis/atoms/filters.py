@@ -54,7 +54,8 @@ def blurred(image: Array, taps: Array) -> Array:
         Half of the kernel, as of `gaussian_taps`.
     """
     rows, columns = image.shape
-    reach = len(taps) - 1
+    # Never past the far edge: there is no checking of indices in here.
+    reach = min(len(taps), rows, columns) - 1
     out = np.empty((rows, columns), dtype=np.float32)
     for i in numba.prange(rows):
         row = np.int64(i)

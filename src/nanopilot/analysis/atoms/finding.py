@@ -112,7 +112,8 @@ def typical_width(image: Array) -> float:
     # The middle of a large frame is enough.
     first = [max(0, (size - _ENOUGH) // 2) for size in image.shape]
     image = np.ascontiguousarray(image[first[0] :, first[1] :][:_ENOUGH, :_ENOUGH])
-    widths = [one for one in _WIDTHS if 8 * one < min(image.shape)]
+    # The widest filter has to fit into the frame.
+    widths = [one for one in _WIDTHS if 4 * _AROUND * one < min(image.shape)] or [_WIDTHS[0]]
     noise = np.sqrt(noise_map(image))
     for sigma in widths:
         # Steps of the background must not pass for columns as wide as the frame.
