@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from nanopilot.core.acquiring import Filled, LiveAcquisition
-from nanopilot.core.errors import OutOfRange, Unsupported
+from nanopilot.core.acquiring import Filled
 from nanopilot.core.geometry import corners, own_axes, places
 from nanopilot.core.limits import Estimate, Violation
 from nanopilot.core.requests import CameraRequest
 from nanopilot.core.signals import SignalSet
 from nanopilot.twins.stem.exposing import rest_on
+from nanopilot.twins.stem.part import StemPart, reached
 from nanopilot.twins.stem.patterns import PatternSource
-from nanopilot.twins.stem.scanner import reached
-from nanopilot.twins.stem.world import World
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -32,8 +28,7 @@ _TIME = {"units": "s", "quantity": "time"}
 _EXPOSURE, _MOST = (1e-6, 1e3), 2**32
 
 
-@dataclass
-class StemCamera:
+class StemCamera(StemPart[CameraRequest]):
     """The `Camera` of the electron twin.
 
     Parameters
@@ -43,10 +38,6 @@ class StemCamera:
     name : str
         Of the instrument.
     """
-
-    world: World
-    name: str
-    _running: LiveAcquisition | None = field(default=None, init=False)
 
     def validate(self, request: CameraRequest) -> list[Violation]:
         """List unknown cameras, exposures and binnings it cannot do, and places out of reach."""
@@ -87,31 +78,6 @@ class StemCamera:
             electrons=self.world.rate * seconds,
         )
 
-    def start(self, request: CameraRequest) -> LiveAcquisition:
-        """Begin to expose.
-
-        Raises
-        ------
-        OutOfRange, Unsupported
-            What `validate` lists; a guard has asked before.
-        LinkLost
-            The line is down.
-        """
-        self.world.luck.check_link()
-        for violation in self.validate(request):
-            raise (Unsupported if violation.kind == "unsupported" else OutOfRange)(
-                violation.message
-            )
-        signals = self._empty(request)
-        filling = self._fill(request, signals)
-        self._running = LiveAcquisition(lambda: signals, filling, halt=lambda: None)
-        return self._running
-
-    def stop(self) -> None:
-        """Abort what is in progress."""
-        if self._running is not None:
-            self._running.abort()
-
     def _outer(self, request: CameraRequest) -> dict[str, int]:
         if request.shape != (1, 1):
             return {"y": request.shape[0], "x": request.shape[1]}
@@ -139,14 +105,7 @@ class StemCamera:
             name: ((*outer, "ky", "kx"), np.full(shape, np.nan, np.float32), label)
             for name in request.channels or CAMERAS
         }
-        state = self.world.panel.state()
-        attrs = {
-            "instrument": json.dumps(self.name),
-            "request": request.model_dump_json(),
-            "state": state.model_dump_json(),
-            "time": json.dumps(state.time),
-        }
-        return xr.Dataset(data, coords, attrs)
+        return xr.Dataset(data, coords, self._labels(request))
 
     def _fill(self, request: CameraRequest, signals: SignalSet) -> Generator[Filled, None, None]:
         world, exposure = self.world, self._exposure(request)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from nanopilot.core.acquiring import Filled, LiveAcquisition
-from nanopilot.core.errors import OutOfRange, Unsupported
+from nanopilot.core.acquiring import Filled
 from nanopilot.core.frames import Channel, Circumstances, frame_set
 from nanopilot.core.geometry import corners, path
 from nanopilot.core.limits import Estimate, Violation
 from nanopilot.core.requests import ScanRequest
+from nanopilot.core.signals import SignalSet
 from nanopilot.twins.stem.exposing import Exposure, settle
 from nanopilot.twins.stem.imaging import check_detectors
+from nanopilot.twins.stem.part import StemPart, reached
 from nanopilot.twins.stem.ways import ORDERS, Block, blocks_of, dwell_of, frame_seconds
-from nanopilot.twins.stem.world import World
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -25,8 +24,7 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 DWELL = (1e-8, 10.0)
 
 
-@dataclass
-class StemScanner:
+class StemScanner(StemPart[ScanRequest]):
     """The `Scanner` of the electron twin: what the beam passes, it changes.
 
     Parameters
@@ -36,10 +34,6 @@ class StemScanner:
     name : str
         Of the instrument.
     """
-
-    world: World
-    name: str
-    _running: LiveAcquisition | None = field(default=None, init=False)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -78,57 +72,33 @@ class StemScanner:
             electrons=self.world.rate * dwell * pixels * request.frames,
         )
 
-    def start(self, request: ScanRequest) -> LiveAcquisition:
-        """Begin to scan.
-
-        Raises
-        ------
-        OutOfRange, Unsupported
-            What `validate` lists; a guard has asked before.
-        LinkLost
-            The line is down.
-        """
-        self.world.luck.check_link()
-        for violation in self.validate(request):
-            raise (Unsupported if violation.kind == "unsupported" else OutOfRange)(
-                violation.message
-            )
+    def _empty(self, request: ScanRequest) -> SignalSet:
         inner = (len(request.points),) if request.points else request.shape
         shape = (request.frames, *inner) if request.frames > 1 else inner
         channels = {
             name: Channel(np.full(shape, np.nan), "intensity", "counts")
             for name in request.channels or self.channels
         }
-        times = np.full(shape, np.nan)
-        seen = Circumstances(self.name, self.world.panel.state(), times)
-        whole = frame_set(request, channels, seen)
-        filling = self._fill(request, channels, times)
-        self._running = LiveAcquisition(lambda: whole, filling, halt=lambda: None)
-        return self._running
+        seen = Circumstances(self.name, self.world.panel.state(), np.full(shape, np.nan))
+        return frame_set(request, channels, seen)
 
-    def stop(self) -> None:
-        """Abort the scan in progress."""
-        if self._running is not None:
-            self._running.abort()
-
-    def _fill(
-        self, request: ScanRequest, channels: dict[str, Channel], times: FloatArray
-    ) -> Generator[Filled, None, None]:
+    def _fill(self, request: ScanRequest, signals: SignalSet) -> Generator[Filled, None, None]:
         world = self.world
         dwell = dwell_of(request, world.settings.dwell_time)
+        flat = (request.frames, -1) if request.frames > 1 else (-1,)
+        times = signals["time"].to_numpy().reshape(flat)
+        values = {str(name): one.to_numpy().reshape(flat) for name, one in signals.items()}
         for frame in range(request.frames):
-            began, exposure = world.clock.now(), Exposure(world, dwell, tuple(channels))
+            began, exposure = world.clock.now(), Exposure(world, dwell, tuple(values))
             for block in blocks_of(request, dwell, world.settings.motion.flyback_wait):
                 world.luck.check_link()
                 when = began + block.begins
-                spots = self._spots(block, when, began, request)
-                counts = exposure.read(spots, when)
+                counts = exposure.read(self._spots(block, when, began, request), when)
                 world.clock.sleep(block.seconds)
                 at = (frame, block.pixels) if request.frames > 1 else (block.pixels,)
-                flat = (request.frames, -1) if request.frames > 1 else (-1,)
-                times.reshape(flat)[at] = when
-                for name, channel in channels.items():
-                    channel.values.reshape(flat)[at] = world.luck.dropped(name, when, counts[name])
+                times[at] = when
+                for name, channel in values.items():
+                    channel[at] = world.luck.dropped(name, when, counts[name])
                 if block.filled is not None:
                     yield _of_frame(block.filled, frame, request)
             settle(world)
@@ -150,12 +120,3 @@ class StemScanner:
 
 def _of_frame(filled: Filled, frame: int, request: ScanRequest) -> Filled:
     return {**filled, "frame": frame} if request.frames > 1 else filled
-
-
-def reached(world: World, spots: FloatArray, parameter: str) -> list[Violation]:
-    """List the violation of places (m, shape (n, 2)) that the scan coils do not reach."""
-    reach = world.settings.scan_range
-    if bool((np.abs(spots) <= reach + 1e-12).all()):
-        return []
-    message = f"`{parameter}` leaves what the scan coils reach, -{reach:g} m to {reach:g} m; move "
-    return [Violation(parameter=parameter, message=message + "the stage instead.")]

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from nanopilot.core.acquiring import Filled, LiveAcquisition
+from nanopilot.core.acquiring import Filled
 from nanopilot.core.description import SpectrumMode
-from nanopilot.core.errors import OutOfRange, Unsupported
 from nanopilot.core.geometry import corners, own_axes, places
 from nanopilot.core.limits import Estimate, Range, Violation
 from nanopilot.core.parameters import Parameter
 from nanopilot.core.requests import SpectrumRequest
 from nanopilot.core.signals import SignalSet
 from nanopilot.twins.stem.exposing import rest_on
-from nanopilot.twins.stem.scanner import reached
+from nanopilot.twins.stem.part import StemPart, reached
 from nanopilot.twins.stem.spectra.counting import energy_axis
 from nanopilot.twins.stem.spectra.xrays import xray_axis
 from nanopilot.twins.stem.spectrometer import SpectrumSource
-from nanopilot.twins.stem.world import World
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -38,8 +34,7 @@ _TIME = {"units": "s", "quantity": "time"}
 _KINDS = {"energy": ("eels", "energy loss"), "xray": ("eds", "X-ray energy")}
 
 
-@dataclass
-class StemSpectroscopy:
+class StemSpectroscopy(StemPart[SpectrumRequest]):
     """The `PointSpectroscopy` of the electron twin.
 
     Parameters
@@ -49,10 +44,6 @@ class StemSpectroscopy:
     name : str
         Of the instrument.
     """
-
-    world: World
-    name: str
-    _running: LiveAcquisition | None = field(default=None, init=False)
 
     @property
     def modes(self) -> tuple[SpectrumMode, ...]:
@@ -117,31 +108,6 @@ class StemSpectroscopy:
             electrons=self.world.rate * seconds,
         )
 
-    def start(self, request: SpectrumRequest) -> LiveAcquisition:
-        """Begin to measure, place by place.
-
-        Raises
-        ------
-        OutOfRange, Unsupported
-            What `validate` lists; a guard has asked before.
-        LinkLost
-            The line is down.
-        """
-        self.world.luck.check_link()
-        for violation in self.validate(request):
-            raise (Unsupported if violation.kind == "unsupported" else OutOfRange)(
-                violation.message
-            )
-        signals = self._empty(request)
-        filling = self._fill(request, signals)
-        self._running = LiveAcquisition(lambda: signals, filling, halt=lambda: None)
-        return self._running
-
-    def stop(self) -> None:
-        """Abort what is in progress."""
-        if self._running is not None:
-            self._running.abort()
-
     def _empty(self, request: SpectrumRequest) -> SignalSet:
         single = request.shape == (1, 1)
         pixels, shape = ((), ()) if single else (("y", "x"), request.shape)
@@ -158,16 +124,11 @@ class StemSpectroscopy:
             "x": ((), x[0], _POSITION) if single else ("x", x, _POSITION),
             "y": ((), y[0], _POSITION) if single else ("y", y, _POSITION),
         }
-        state = self.world.panel.state()
-        attrs = {
-            "instrument": json.dumps(self.name),
-            "request": request.model_dump_json(),
-            "state": state.model_dump_json(),
-            "time": json.dumps(state.time),
-        }
         label = {"quantity": "intensity", "units": "counts"}
         values = np.full((*shape, len(axis)), np.nan)
-        return xr.Dataset({channel: ((*pixels, "energy"), values, label)}, coords, attrs)
+        return xr.Dataset(
+            {channel: ((*pixels, "energy"), values, label)}, coords, self._labels(request)
+        )
 
     def _fill(self, request: SpectrumRequest, signals: SignalSet) -> Generator[Filled, None, None]:
         world, exposure = self.world, self._exposure(request)
