@@ -7,12 +7,11 @@ from scipy.stats import wasserstein_distance
 
 from nanopilot.analysis.surface_statistics import autocorrelation, levelled
 from nanopilot.core.errors import SignalError
-from nanopilot.core.values import Value
 from nanopilot.workflows.fit_stem.frames import FloatArray
-from nanopilot.workflows.fit_twin.gap import two_sample
+from nanopilot.workflows.fit_twin.gap import Gap, two_sample
 
 
-class StemGap(Value):
+class StemGap(Gap):
     """How far a twin's frame is from the real one; 0: not at all, but for `classifier`.
 
     Parameters
@@ -29,26 +28,6 @@ class StemGap(Value):
     classifier_std : float
         Its standard error.
     """
-
-    spectrum: float
-    histogram: float
-    autocorrelation: float
-    classifier: float
-    classifier_std: float
-
-    def smaller_than(self, other: StemGap) -> bool:
-        """Tell whether the first three are, and the classifier's is at least no larger."""
-        pairs = (
-            (self.spectrum, other.spectrum),
-            (self.histogram, other.histogram),
-            (self.autocorrelation, other.autocorrelation),
-        )
-        return all(a < b for a, b in pairs) and self.told_apart <= other.told_apart
-
-    @property
-    def told_apart(self) -> float:
-        """How far the classifier is from guessing, 0 to 0.5."""
-        return abs(self.classifier - 0.5)
 
 
 def radial_spectrum(frame: FloatArray, pixel: float) -> tuple[FloatArray, FloatArray]:
