@@ -250,7 +250,7 @@ def test_a_client_that_lives_keeps_its_lease(server: InstrumentServer) -> None:
 
 def test_a_client_that_falls_silent_loses_the_instrument_and_is_told() -> None:
     rows: list[Any] = []
-    with serve(plain(), rows) as server, remote(server, silence=0.3, holder="mute") as scope:
+    with serve(plain(), rows) as server, remote(server, silence=1.0, holder="mute") as scope:
         scope.capability(Beam).set(blanked=0)
         commander = scope._remote._commander
         assert commander._thread is not None
