@@ -6,6 +6,8 @@ import io
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Generator
 from importlib import metadata
 from typing import Any
@@ -329,3 +331,32 @@ def test_the_driver_itself_imports_nothing_of_nion() -> None:
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
+
+
+class Quick:
+    """A microscope whose scans are over at once."""
+
+    stopped = threading.Event()
+
+    def scan(self, asked: dict[str, Any]) -> Generator[tuple[dict[str, Any], dict[str, Any]]]:
+        yield {"rows": [0, 1]}, {"a": np.zeros((1, 2))}
+
+
+class Lingering(io.BytesIO):
+    """Answers that take a while to leave; the other end has read them before."""
+
+    said = threading.Event()
+
+    def flush(self) -> None:
+        if b'"answer": true' in self.getvalue():
+            self.said.set()
+            time.sleep(0.5)
+
+
+def test_a_measurement_that_has_told_its_end_is_not_in_the_way() -> None:
+    answers = Lingering()
+    worker = Worker(Quick(), answers)
+    worker.carry_out({"id": 1, "verb": "scan", "arguments": {"asked": {"token": 1}}})
+    assert answers.said.wait(5.0)
+    worker.carry_out({"id": 2, "verb": "scan", "arguments": {"asked": {"token": 2}}})
+    assert b"in progress" not in answers.getvalue()

@@ -42,6 +42,8 @@ class Worker:
         self._lock = threading.Lock()
         self._measuring: threading.Thread | None = None
         self._token: int | None = None
+        #: The measurement has come to its end; its thread may still be telling so.
+        self._ended = threading.Event()
 
     def say(self, header: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> None:
         """Send one message."""
@@ -75,13 +77,14 @@ class Worker:
     ) -> None:
         running = self._measuring
         if running is not None and running.is_alive():
-            if self._microscope.stopped.is_set():
+            if self._microscope.stopped.is_set() or self._ended.is_set():
                 running.join(_JOIN)
             if running.is_alive():
                 error = "a measurement is in progress; stop it or wait for its end"
                 self.say({"id": number, "error": error})
                 return
         self._microscope.stopped.clear()
+        self._ended.clear()
         self._token = asked["token"]
         self._measuring = threading.Thread(
             target=self._measure, args=(number, measure, asked), daemon=True
@@ -95,8 +98,10 @@ class Worker:
             self.say({"id": number, "part": {"began": True}})
             for header, arrays in measure(asked):
                 self.say({"id": number, "part": header}, arrays)
+            self._ended.set()
             self.say({"id": number, "answer": not self._microscope.stopped.is_set()})
         except Exception as cause:  # noqa: BLE001 - whatever it is, the driver has to hear of it
+            self._ended.set()
             self.say({"id": number, "error": f"{type(cause).__name__}: {cause}"})
 
 
