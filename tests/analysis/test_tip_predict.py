@@ -175,7 +175,7 @@ def test_what_cannot_be_asked_is_refused(predictor: TipPredictor) -> None:
         predictor(rough, 1.0, math.nan)
     with pytest.raises(SignalError, match="1 values"):
         predictor(np.where(np.eye(128) * np.arange(128) == 5, np.nan, rough), 1.0)
-    with pytest.raises(ReadError, match="a predictor is needed"):
+    with pytest.raises(ReadError, match="those of tip_predictor are needed"):
         load_predictor("tip-refiner")
 
 

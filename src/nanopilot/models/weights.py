@@ -87,19 +87,36 @@ def load_card(name: str, folder: Path | None = None) -> Card:
         raise ReadError(f"`{path.name}` is no card of weights: {cause}") from cause
 
 
-def load_weights(name: str, folder: Path | None = None) -> tuple[dict[str, Array], Card]:
+def load_weights(
+    name: str, folder: Path | None = None, recipe: str = ""
+) -> tuple[dict[str, Array], Card]:
     """Return weights by name, and their card.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights.
+    folder : Path, optional
+        Where they are, if they are one's own.
+    recipe : str
+        What they have to be made by; empty: by anything.
 
     Raises
     ------
     UnknownName
         There are none of this name.
+    ReadError
+        They are weights of something else.
     Tampered
         The weights are not those of the card.
     MissingExtra
         safetensors is not installed.
     """
     card = load_card(name, folder)
+    if recipe not in ("", card.recipe):
+        raise ReadError(
+            f"`name` is {name!r}, weights of {card.recipe}; those of {recipe} are needed."
+        )
     content = ((folder or FOLDER) / f"{name}.safetensors").read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != card.sha256:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nanopilot.analysis.tip.certainty import checked
 from nanopilot.analysis.tip.kernels import FloatArray
-from nanopilot.core.errors import OutOfRange, ReadError
+from nanopilot.core.errors import OutOfRange
 from nanopilot.models.recipes import tip_state
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.weights import Card, load_weights
@@ -132,11 +132,7 @@ def load_tip_state(name: str = "tip-state", folder: Path | None = None) -> TipSt
         They are weights of something else.
     """
     torch = need_torch()
-    tensors, card = load_weights(name, folder)
-    if card.recipe != "tip_state":
-        raise ReadError(
-            f"`name` is {name!r}, weights of {card.recipe}; weights of tip_state are needed."
-        )
+    tensors, card = load_weights(name, folder, "tip_state")
     network = tip_state.TipStateNet()
     mean, whiten = tensors.pop("stranger.mean"), tensors.pop("stranger.whiten")
     state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in tensors.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from nanopilot.analysis.tip.blind import estimate_noise
 from nanopilot.analysis.tip.certainty import checked
 from nanopilot.analysis.tip.kernels import FloatArray
-from nanopilot.core.errors import OutOfRange, ReadError
+from nanopilot.core.errors import OutOfRange
 from nanopilot.models.recipes.tip_predictor import (
     HALF,
     LEAST,
@@ -197,9 +197,7 @@ def load_predictor(name: str = "tip-predictor", folder: Path | None = None) -> T
         They are weights of something else.
     """
     torch = need_torch()
-    tensors, card = load_weights(name, folder)
-    if card.recipe != "tip_predictor":
-        raise ReadError(f"`name` is {name!r}, weights of {card.recipe}; a predictor is needed.")
+    tensors, card = load_weights(name, folder, "tip_predictor")
     shape = PredictorShape(**card.settings)
     members = []
     for number in range(shape.members):

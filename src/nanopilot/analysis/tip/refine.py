@@ -10,7 +10,6 @@ import numpy as np
 
 from nanopilot.analysis.tip.certainty import contacts
 from nanopilot.analysis.tip.kernels import BoolArray, FloatArray
-from nanopilot.core.errors import ReadError
 from nanopilot.models.recipes.tip_refiner import Refiner, Shown, features, show
 from nanopilot.models.tip_imaging import dilate
 from nanopilot.models.torch_extra import need_torch
@@ -141,9 +140,7 @@ def load_refiner(name: str = "tip-refiner-residual", folder: Path | None = None)
         They are weights of something else.
     """
     torch = need_torch()
-    tensors, card = load_weights(name, folder)
-    if card.recipe != "tip_refiner":
-        raise ReadError(f"`name` is {name!r}, weights of {card.recipe}; a refiner is needed.")
+    tensors, card = load_weights(name, folder, "tip_refiner")
     network = Refiner(UNetShape(**card.settings))
     state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in tensors.items()}
     network.parts.load_state_dict(state)

@@ -281,13 +281,13 @@ def load_tds(name: str = "tds", folder: Path | None = None) -> AddThermalScatter
     ------
     MissingExtra
         PyTorch or safetensors is not installed.
-    UnknownName, Tampered
-        There are no such weights, or they are not those of their card.
+    UnknownName, Tampered, ReadError
+        There are no such weights, or they are not those of their card, or of something else.
     """
     from nanopilot.models.recipes.tds import Member, TdsShape
 
     torch = need_torch()
-    tensors, card = load_weights(name, folder)
+    tensors, card = load_weights(name, folder, "tds")
     shape = TdsShape(**{key: int(card.settings[key]) for key in ("members", "width", "hidden")})
     members = []
     for number in range(shape.members):
