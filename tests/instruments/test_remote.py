@@ -73,6 +73,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
 
 
 def remote(server: InstrumentServer, role: Role = Role.OPERATOR, **options: Any) -> RemoteScope:
+    options.setdefault("silence", 30.0)  # a busy machine may hold a process up for seconds
     scope = npl.connect(server.url, token=server.keys.tokens[role], **options)
     assert isinstance(scope, RemoteScope)
     return scope
@@ -241,16 +242,16 @@ def test_two_threads_of_one_client_share_its_lease(server: InstrumentServer) -> 
 
 
 def test_a_client_that_lives_keeps_its_lease(server: InstrumentServer) -> None:
-    with remote(server, silence=0.4) as scope:
+    with remote(server, silence=3.0) as scope:
         scope.capability(Beam).set(blanked=0)
-        time.sleep(1.2)
+        time.sleep(4.5)
         assert scope.state().values["Beam.blanked"] == 0.0
         scope.capability(Focus).set(defocus=1e-7)
 
 
 def test_a_client_that_falls_silent_loses_the_instrument_and_is_told() -> None:
     rows: list[Any] = []
-    with serve(plain(), rows) as server, remote(server, silence=1.0, holder="mute") as scope:
+    with serve(plain(), rows) as server, remote(server, silence=6.0, holder="mute") as scope:
         scope.capability(Beam).set(blanked=0)
         commander = scope._remote._commander
         assert commander._thread is not None
@@ -268,7 +269,7 @@ def secured(rows: list[Any]) -> list[Audit]:
     return [row for row in rows if isinstance(row, Audit) and row.verdict == "secured"]
 
 
-def until(done: Callable[[], bool], seconds: float = 20.0) -> bool:
+def until(done: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until something is true; False if it never is."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -112,7 +112,7 @@ def server(line: Line) -> Iterator[InstrumentServer]:
 @pytest.fixture
 def scope(line: Line, server: InstrumentServer) -> Iterator[RemoteScope]:
     token = server.keys.tokens[Role.OPERATOR]
-    made = npl.connect(f"http://127.0.0.1:{line.port}", token=token, silence=1.0)
+    made = npl.connect(f"http://127.0.0.1:{line.port}", token=token, silence=6.0)
     assert isinstance(made, RemoteScope)
     with made:
         yield made
@@ -171,7 +171,7 @@ def test_nothing_is_sent_after_a_loss_before_everything_was_read(
 
 
 def until_safe(guard: Guard) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while guard.state().values["Beam.blanked"] == 0.0:
         assert time.monotonic() < end
         time.sleep(0.02)
