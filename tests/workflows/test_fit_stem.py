@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from nanopilot.bench.tracks.stem_fit import StemFit
@@ -200,3 +201,10 @@ def test_a_signal_says_when_its_pixels_were_recorded() -> None:
     assert found.wait == pytest.approx(5e-5, rel=1e-3)
     assert found.pixel == pytest.approx(2e-9 / 63)
     assert found.begins[1] - found.begins[0] == pytest.approx(64 * (64 * 3e-6 + 5e-5), rel=1e-3)
+
+
+def test_the_first_line_of_a_picture_is_the_one_that_was_scanned_first(tmp_path: Path) -> None:
+    counts = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(counts).save(tmp_path / "frame.tif")
+    told = Conditions(pixel_size=1e-11, dwell_time=1e-6)
+    np.testing.assert_array_equal(read_frames([tmp_path / "frame.tif"], told).counts[0], counts)

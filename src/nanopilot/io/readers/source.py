@@ -9,21 +9,26 @@ from pathlib import Path
 from nanopilot.core.errors import ReadError
 
 HDF5 = "HDF5"
+PNG, JPEG, TIFF, BMP = "a PNG image", "a JPEG image", "a TIFF image", "a BMP image"
+NUMPY, GWYDDION = "a NumPy array", "a Gwyddion file"
 
 #: How files begin that are met under wrong names.
 _SIGNATURES = (
     (b"\x89HDF\r\n\x1a\n", HDF5),
-    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"II*\x00", "a TIFF image"),
-    (b"MM\x00*", "a TIFF image"),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"\xff\xd8\xff", JPEG),
+    (b"II*\x00", TIFF),
+    (b"MM\x00*", TIFF),
+    (b"II+\x00", TIFF),  # larger than 4 GB
+    (b"MM\x00+", TIFF),
     (b"GIF8", "a GIF image"),
-    (b"BM", "a BMP image"),
+    (b"BM", BMP),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"%PDF", "a PDF document"),
-    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x93NUMPY", NUMPY),
+    (b"GWYP", GWYDDION),
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"CDF", "a NetCDF file"),
     (b"<", "an XML or HTML text"),

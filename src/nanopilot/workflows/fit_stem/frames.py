@@ -20,6 +20,8 @@ from nanopilot.models.electron_optics import VOLTAGES
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 Detector = Literal["haadf", "maadf", "abf", "bf"]
 
+#: Files of recordings, which say by their axes how they were scanned.
+_NSID = (".h5", ".hdf5", ".hf5")
 #: Fewest lines and columns.
 SMALLEST = 64
 
@@ -257,7 +259,10 @@ def _read(path: Path, told: Conditions) -> StemFrames:
                 f"`{path.name}` says neither `pixel_size` nor `dwell_time`; give both."
             )
         return _even(path.name, counts, told.pixel_size, told.dwell_time, told)
-    images = [one for one in read(path) if {"y", "x"} <= set(one.dims) <= {"frame", "y", "x"}]
+    # The line that was scanned first stays the first, whichever way up a picture is stored.
+    order: dict[str, Any] = {} if path.suffix.lower() in _NSID else {"first_row": "bottom"}
+    signals = read(path, pixel_size=told.pixel_size, **order)
+    images = [one for one in signals if {"y", "x"} <= set(one.dims) <= {"frame", "y", "x"}]
     if not images:
         raise InvalidRequest(f"`{path.name}` has no image over x and y.")
     named = [one for one in images if told.detector in str(one.name).lower()]
