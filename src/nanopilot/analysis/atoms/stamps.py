@@ -52,9 +52,10 @@ def draw(centre: Array, corner: tuple[int, int], inverse: Array, out: Array) -> 
 
 @numba.njit(cache=True, inline="always")
 def window(centre: float, reach: int, size: int) -> tuple[int, int]:
-    """Return where a window about a centre begins and ends within a frame."""
+    """Return where a window about a centre begins and ends within a frame; empty far outside."""
     middle = math.floor(centre + 0.5)
-    return max(0, middle - reach), min(size, middle + reach + 1)
+    low = min(max(0, middle - reach), size)
+    return low, max(low, min(size, middle + reach + 1))
 
 
 @numba.njit(cache=True, parallel=True, fastmath=REORDERED)
