@@ -23,7 +23,7 @@ from nanopilot.workflows.tip_surfaces import FAMILIES, Family, mixed
 #: Families that stop the training early and are not learned from.
 HELD_OUT = ("caps", "hexagonal", "terraces")
 #: Tips, radii in pixels, of which a refiner has to know: with sharp ones erosion is enough.
-_BLUNT = TipRange(radius=(5.0, 150.0))
+BLUNT = TipRange(radius=(5.0, 150.0))
 #: Scans to draw.
 COUNTS = {"tip-refiner": 2000, "tip-refiner-residual": 2800}
 #: Seed of the scans on which weights are checked.
@@ -52,7 +52,7 @@ def refiner_pair(
     return shown, np.stack([gap, ~certain]).astype(np.float32)
 
 
-def _family(rng: np.random.Generator, families: Mapping[str, Family], group: str) -> Family:
+def draw_family(rng: np.random.Generator, families: Mapping[str, Family], group: str) -> Family:
     """Return a family as it is if it is held out, else mixed with another that is not."""
     if group in HELD_OUT:
         return families[group]
@@ -69,8 +69,8 @@ def refiner_examples(
     inputs, targets, seen = [], [], []
     for group in groups:
         noise = rng.choice([0.0, rng.uniform(0.0, 0.01)])
-        family = _family(rng, families, group)
-        scan = scan_known(rng, family, _BLUNT.draw(rng), noise=noise)
+        family = draw_family(rng, families, group)
+        scan = scan_known(rng, family, BLUNT.draw(rng), noise=noise)
         shown, truth = refiner_pair(rng, scan)
         inputs.append(shown.channels)
         targets.append(truth)
@@ -96,6 +96,9 @@ def train_residual(
 def _train(name: str, seed: int, steps: int | None, out: Path, report: Say) -> dict[str, Any]:
     """Train a refiner and write its weights and card."""
     need_torch()
+    # It draws as this module does, and so has to come after it.
+    from nanopilot.workflows.known_pictures import known_tensors
+
     rng = np.random.default_rng(seed)
     count, schedule = COUNTS[name], tip_refiner.SCHEDULE
     if steps is not None:
@@ -128,7 +131,8 @@ def _train(name: str, seed: int, steps: int | None, out: Path, report: Say) -> d
             "checks": {key: (value, 0.01 * value) for key, value in _repeat(network).items()},
         }
     )
-    return save_weights(out, _tensors(network), card).model_dump(mode="json")
+    tensors = _tensors(network) | known_tensors(name, seed, steps, report)
+    return save_weights(out, tensors, card).model_dump(mode="json")
 
 
 def _card(name: str, shape: UNetShape, count: int, seed: int) -> Card:
@@ -137,7 +141,7 @@ def _card(name: str, shape: UNetShape, count: int, seed: int) -> Card:
         recipe="tip_refiner",
         settings=asdict(shape),
         data=f"{count} scans of {', '.join(sorted(FAMILIES))}; held out: {', '.join(HELD_OUT)}; "
-        f"tips: {_BLUNT}",
+        f"tips: {BLUNT}",
         seed=seed,
         sha256="",
         metrics={},

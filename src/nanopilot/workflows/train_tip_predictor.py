@@ -137,6 +137,9 @@ def train(
 ) -> dict[str, Any]:
     """Train the weights ``tip-predictor``; see `nanopilot.models.shelf.TrainFunction`."""
     need_torch()
+    # It is for all networks for tips, and so has to come after them.
+    from nanopilot.workflows.known_pictures import known_tensors
+
     rng = np.random.default_rng(seed)
     shape, schedule, count = PredictorShape(), recipe.SCHEDULE, COUNT
     if steps is not None:
@@ -162,9 +165,9 @@ def train(
         for name, one in member.parts.state_dict().items()
         if name not in kept
     }
-    return save_weights(out, kept | tensors, card.model_copy(update={"checks": checks})).model_dump(
-        mode="json"
-    )
+    tensors |= kept | known_tensors("tip-predictor", seed, steps, report)
+    card = card.model_copy(update={"checks": checks})
+    return save_weights(out, tensors, card).model_dump(mode="json")
 
 
 def _told(report: Say, number: int) -> Callable[[int, float, float], None]:

@@ -137,6 +137,9 @@ def train(
         PyTorch or safetensors is not installed.
     """
     need_torch()
+    # It draws as this module does, and so has to come after it.
+    from nanopilot.workflows.known_pictures import known_tensors
+
     # Drawn apart, so that scans once drawn serve for other networks too.
     drawn, rng = (np.random.default_rng([seed, part]) for part in range(2))
     schedule, count = _plan(steps)
@@ -163,7 +166,8 @@ def train(
         f"to 13 pixels wide, a second one at most {tip_state.REACH} pixels away.",
     )
     tensors = {name: one.numpy() for name, one in network.parts.state_dict().items()}
-    save_weights(out, tensors | kept, card)
+    tensors |= kept | known_tensors("tip-state", seed, steps, report)
+    save_weights(out, tensors, card)
     return dict(card.metrics)
 
 

@@ -10,8 +10,10 @@ from typing import Any, Literal
 import numpy as np
 
 from nanopilot.analysis.tip.certainty import checked
+from nanopilot.analysis.tip.familiar import strangeness_of, take_known
 from nanopilot.analysis.tip.kernels import FloatArray
 from nanopilot.core.errors import OutOfRange
+from nanopilot.models.familiarity import Familiarity
 from nanopilot.models.recipes import tip_state
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.weights import Card, load_weights
@@ -35,7 +37,8 @@ class LearnedState:
     distance : float
         How far the scan is from those of training, in standard deviations.
     stranger : bool
-        Farther than one in fifty scans of families that were held out of training.
+        Farther than one in fifty scans of families that were held out of training, or it looks
+        like none of them; see `TipStateModel.strangeness`.
     decisive : bool
         The likeliest state is likely enough to be right in nine of ten such scans.
     """
@@ -64,6 +67,7 @@ class TipStateModel:
     card: Card
     mean: tip_state.Float32
     whiten: tip_state.Float32
+    known: Familiarity | None = None
 
     def __call__(self, image: FloatArray) -> LearnedState:
         """Return the state of the tip that made an image.
@@ -90,7 +94,8 @@ class TipStateModel:
                 f"end it needs {LEAST} along both axes. Scan more lines."
             )
         factor = max(1, min(heights.shape) // tip_state.PIXELS)
-        shown = tip_state.show(shrunk(heights, factor))
+        small = shrunk(heights, factor)
+        shown = tip_state.show(small)
         answer, inner = tip_state.run(self.network, shown[None])
         numbers = self.card.metrics
         soft = (numbers["soft_double"], numbers["soft_blunt"])
@@ -99,9 +104,29 @@ class TipStateModel:
         distance = float(np.linalg.norm((inner[0] - self.mean) @ self.whiten))
         return LearnedState(
             sharp, blunt, double, (factor * column, factor * row), distance,
-            stranger=distance > numbers["strange"] or not np.ptp(heights) > 0,
+            stranger=distance > numbers["strange"] or not np.ptp(heights) > 0
+            or strangeness_of(self.known, small) > 1,
             decisive=max(sharp, blunt, double) >= numbers["decisive"],
         )  # fmt: skip
+
+    def strangeness(self, image: FloatArray) -> float:
+        """Return how strange a scan is to the network; above 1: it says nothing.
+
+        Parameters
+        ----------
+        image : numpy.ndarray
+            Heights in metres, shape (rows, columns), finite.
+
+        Raises
+        ------
+        SignalError
+            The image is no array of finite heights.
+        OutOfRange
+            It has fewer than `LEAST` rows or columns.
+        """
+        factor = max(1, min(np.shape(image)) // tip_state.PIXELS)
+        far = self(image).distance / self.card.metrics["strange"]
+        return max(far, strangeness_of(self.known, shrunk(np.asarray(image), factor)))
 
 
 def shrunk(image: FloatArray, factor: int) -> FloatArray:
@@ -134,8 +159,9 @@ def load_tip_state(name: str = "tip-state", folder: Path | None = None) -> TipSt
     torch = need_torch()
     tensors, card = load_weights(name, folder, "tip_state")
     network = tip_state.TipStateNet()
+    tensors, known = take_known(tensors)
     mean, whiten = tensors.pop("stranger.mean"), tensors.pop("stranger.whiten")
     state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in tensors.items()}
     network.parts.load_state_dict(state)
     network.parts.eval()
-    return TipStateModel(network, card, mean, whiten)
+    return TipStateModel(network, card, mean, whiten, known)

@@ -11,8 +11,10 @@ import numpy as np
 
 from nanopilot.analysis.tip.blind import estimate_noise
 from nanopilot.analysis.tip.certainty import checked
+from nanopilot.analysis.tip.familiar import strangeness_of, take_known
 from nanopilot.analysis.tip.kernels import FloatArray
 from nanopilot.core.errors import OutOfRange
+from nanopilot.models.familiarity import Familiarity
 from nanopilot.models.recipes.tip_predictor import (
     HALF,
     LEAST,
@@ -80,6 +82,7 @@ class TipPredictor:
 
     members: tuple[Any, ...]
     card: Card
+    known: Familiarity | None = None
 
     def __call__(
         self, image: FloatArray, pitch: float, relief: float | None = None
@@ -118,6 +121,7 @@ class TipPredictor:
             for low, high in [known[name]]
         )
         stranger = outside or disagreement > known["spread"][1] or _unmade(heights, shape) > _MISFIT
+        stranger = stranger or strangeness_of(self.known, heights) > 1
         error = spread * shown.scale * self.card.metrics["error_scale"]
         return PredictedTip(shape, error, pitch, expected, bool(stranger))
 
@@ -198,6 +202,7 @@ def load_predictor(name: str = "tip-predictor", folder: Path | None = None) -> T
     """
     torch = need_torch()
     tensors, card = load_weights(name, folder, "tip_predictor")
+    tensors, known = take_known(tensors)
     shape = PredictorShape(**card.settings)
     members = []
     for number in range(shape.members):
@@ -211,4 +216,4 @@ def load_predictor(name: str = "tip-predictor", folder: Path | None = None) -> T
         member.parts.load_state_dict(own)
         member.parts.eval()
         members.append(member)
-    return TipPredictor(tuple(members), card)
+    return TipPredictor(tuple(members), card, known)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from nanopilot.analysis.tip.certainty import contacts
+from nanopilot.analysis.tip.familiar import strangeness_of, take_known
 from nanopilot.analysis.tip.kernels import BoolArray, FloatArray
+from nanopilot.models.familiarity import Familiarity
 from nanopilot.models.recipes.tip_refiner import Refiner, Shown, features, show
 from nanopilot.models.tip_imaging import dilate
 from nanopilot.models.torch_extra import need_torch
@@ -57,6 +59,7 @@ class TipRefiner:
 
     network: Refiner
     card: Card
+    known: Familiarity | None = None
 
     def __call__(self, image: FloatArray, tip: FloatArray, slack: float) -> Refined:
         """Return the refined surface of one image.
@@ -78,7 +81,7 @@ class TipRefiner:
         bound, certain = contacts(image, tip, slack)
         shown = show(image, bound, certain, np.asarray(tip))
         down, error = (np.where(certain, 0.0, one * shown.scale) for one in self._answer(shown))
-        stranger = self._stranger(shown) or _unmade(image, bound, np.asarray(tip)) > _MISFIT
+        stranger = self._strange(shown, np.asarray(image), bound, np.asarray(tip)) > 1
         # Beyond this doubt it did not help on what was held out of its training.
         limit = self.card.metrics.get("help_limit", _NO_HELP)
         helps = float(error.sum()) <= limit * float(down.sum()) or bool(certain.all())
@@ -99,13 +102,35 @@ class TipRefiner:
         down, error = answer[:2, :rows, :columns].astype(np.float64)
         return down, error * self.card.metrics.get("error_scale", 1.0)
 
-    def _stranger(self, shown: Shown) -> bool:
+    def strangeness(self, image: FloatArray, tip: FloatArray, slack: float) -> float:
+        """Return how strange an image is to the network, or to its tip; above 1: it is not refined.
+
+        Parameters
+        ----------
+        image, tip : numpy.ndarray
+            Heights in metres, as of a call.
+        slack : float
+            Metres that noise makes.
+
+        Raises
+        ------
+        SignalError
+            The image or the tip is none.
+        """
+        bound, certain = contacts(image, tip, slack)
+        shown = show(image, bound, certain, np.asarray(tip))
+        return self._strange(shown, np.asarray(image), bound, np.asarray(tip))
+
+    def _strange(
+        self, shown: Shown, image: FloatArray, bound: FloatArray, tip: FloatArray
+    ) -> float:
+        beyond = [_unmade(image, bound, tip) / _MISFIT, strangeness_of(self.known, image)]
         for name, value in features(shown).items():
             low, high = self.card.known[name]
-            beyond = _BEYOND * (high - low)
-            if not low - beyond <= value <= high + beyond:
-                return True
-        return False
+            # Half a range and what is allowed beyond it are 1 away from the middle.
+            reach = (0.5 + _BEYOND) * (high - low)
+            beyond.append(abs(value - (low + high) / 2) / reach if reach else np.inf)
+        return max(beyond)
 
 
 def _unmade(image: FloatArray, bound: FloatArray, tip: FloatArray) -> float:
@@ -141,8 +166,9 @@ def load_refiner(name: str = "tip-refiner-residual", folder: Path | None = None)
     """
     torch = need_torch()
     tensors, card = load_weights(name, folder, "tip_refiner")
+    tensors, known = take_known(tensors)
     network = Refiner(UNetShape(**card.settings))
     state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in tensors.items()}
     network.parts.load_state_dict(state)
     network.parts.eval()
-    return TipRefiner(network, card)
+    return TipRefiner(network, card, known)
