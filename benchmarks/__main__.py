@@ -23,6 +23,8 @@ MODULES = (
     "stem_frame",
     "virtual_detectors",
     "multislice",
+    "particle_shapes",
+    "particles_large",
 )
 
 
