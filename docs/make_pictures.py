@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from draw_analyse import draw as draw_analyse
+from draw_defects import draw as draw_defects
+from draw_electrodes import draw as draw_electrodes
 from draw_fit import draw as draw_fit
 from draw_frames import draw as draw_frames
+from draw_grains import draw as draw_grains
 from draw_instruments import draw as draw_instruments
+from draw_particles import draw as draw_particles
 from draw_patterns import draw as draw_patterns
+from draw_shapes import draw as draw_shapes
+from draw_strangers import draw as draw_strangers
 from draw_tip import draw as draw_tip
 from draw_twins import draw as draw_twins
 from PIL import Image
@@ -26,8 +33,15 @@ def main() -> None:
     draw_instruments(target / "instruments.png")
     draw_twins(target)
     draw_fit(target)
+    draw_analyse(target / "analyse.png")
+    draw_defects(target / "rank-defects.png")
+    draw_electrodes(target / "electrode-overhang.png")
     draw_frames(target / "frames.png")
+    draw_grains(target / "segment-grains.png")
+    draw_particles(target / "find-particles.png")
+    draw_shapes(target / "particle-shapes.png")
     draw_tip(target / "see-through-the-tip.png")
+    draw_strangers(target / "strangers.png")
     draw_patterns(target / "virtual-detectors.png")
     with TemporaryDirectory() as scratch:
         run = Path(scratch) / "demo"

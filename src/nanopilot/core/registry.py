@@ -15,7 +15,7 @@ from nanopilot.core.errors import InvalidRequest, MissingExtra, UnknownName
 
 KINDS = (
     "instruments", "twins", "operators", "rewards", "policies",
-    "readers", "workflows", "tracks", "models", "panels",
+    "readers", "workflows", "tracks", "models", "analysers", "panels",
 )  # fmt: skip
 
 

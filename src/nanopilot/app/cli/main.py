@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from nanopilot.app.cli import (
+    analyse,
     bench,
     conform,
     demo,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 start.add_to(app)
 runs.add_to(app)
+analyse.add_to(app)
 export.add_to(app)
 conform.add_to(app)
 doctor.add_to(app)

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import html
-import re
 from importlib import resources
 from string import Template
 
 from nanopilot.app.report.again import resume_again, run_again, verify_again
 from nanopilot.app.report.data import ReportData
 from nanopilot.app.report.drawing import to_svg
+from nanopilot.app.report.escaping import escape
 from nanopilot.app.report.facts import facts_lists
 from nanopilot.app.report.sections import Section
 from nanopilot.app.report.tables import best_table, incidents_table
 from nanopilot.app.report.tiles import tiles
 from nanopilot.app.report.words import caution, headline
-
-#: The space between a number and its unit, where a line must not break.
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[pnµmk]?[mVs]|min|h|px)(?!\w))")
-
-
-def escape(text: str) -> str:
-    """Return text as HTML, with numbers held together with their units."""
-    return html.escape(_BEFORE_UNIT.sub("\u00a0", text))
 
 
 def page(data: ReportData, parts: tuple[Section, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from nanopilot.core import registry
@@ -23,7 +24,7 @@ from nanopilot.io.readers.source import (
     source_file,
 )
 
-__all__ = ["NoPixelSize", "read"]
+__all__ = ["NoPixelSize", "knows", "read"]
 
 _NSID = (".h5", ".hdf5", ".hf5")
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -115,6 +116,18 @@ def _divided(
                 f"`{key}` is no option of the reader {name!r}, which has: {known}."
             )
     return passed, ours
+
+
+def knows(path: str | os.PathLike[str]) -> bool:
+    """Tell whether the suffix of a file is one that a reader is there for.
+
+    Examples
+    --------
+    >>> knows("scan.tif"), knows("LICENSE")
+    (True, False)
+    """
+    suffix = Path(path).suffix.lower()
+    return suffix in _BY_SUFFIX or suffix[1:] in registry.names("readers")
 
 
 def _reader_for(suffix: str, content: str, path: object) -> str:
