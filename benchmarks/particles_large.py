@@ -111,7 +111,7 @@ def agreement(found: Any, truth: Any) -> tuple[float, float]:
 
 
 _WORK = """
-import json, re, sys, time
+import json, os, re, sys, time
 from pathlib import Path
 import numpy as np, zarr
 from nanopilot.analysis.particles import Limits, search
@@ -124,7 +124,7 @@ def told(done, of):
     if now - last > 10 or done == of:
         last = now
         sys.stderr.write(f"{done} of {of} pieces, {now:.0f} s\\n")
-found = search(frame, limits, progress=told)
+found = search(frame, limits, progress=told, threads=os.cpu_count() or 1)
 taken = time.perf_counter() - begun
 # Of this program alone: what `getrusage` says begins with what the parent took.
 peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -1,5 +1,7 @@
 """Frames in pieces: the same as in one."""
 
+import threading
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -94,6 +96,38 @@ def test_things_at_seams_are_told_once() -> None:
     found = list(gather(image, find, size=64, overlap=20))
     assert len(found) == len(there)
     assert {(int(r), int(c)) for r, c, _ in found} == there
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_pieces_looked_at_at_once_are_told_in_their_order(threads: int) -> None:
+    image, at_work, most = np.arange(150.0 * 130).reshape(150, 130), 0, 0
+    turn = threading.Lock()
+
+    def find(piece: Any, tile: Any) -> list[tuple[float, float, int]]:
+        nonlocal at_work, most
+        with turn:
+            at_work += 1
+            most = max(most, at_work)
+        time.sleep(0.01 if tile.columns.start == 0 else 0.001)  # the first of a row come last
+        with turn:
+            at_work -= 1
+        return [(25.0, 25.0, int(piece[0, 0]))]
+
+    found = list(gather(image, find, size=50, overlap=10, threads=threads))
+    assert found == list(gather(image, find, size=50, overlap=10))
+    assert len(found) > 10
+    assert most <= threads
+    assert (most > 1) == (threads > 1)
+
+
+def test_a_piece_that_fails_ends_the_search_with_its_error() -> None:
+    def find(_: Any, tile: Any) -> list[tuple[float, float, int]]:
+        if tile.rows.start:
+            raise OutOfRange("here")
+        return []
+
+    with pytest.raises(OutOfRange, match="here"):
+        list(gather(np.zeros((150, 130)), find, size=50, overlap=10, threads=3))
 
 
 @pytest.mark.parametrize("overlap", [-1, 32, 100])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
@@ -178,6 +180,7 @@ def gather(
     *,
     size: int = 1024,
     overlap: int = 128,
+    threads: int = 1,
 ) -> Iterator[tuple[float, float, FoundT]]:
     """Look for things tile by tile; each is told once, by the tile that its place belongs to.
 
@@ -189,16 +192,46 @@ def gather(
         Takes a piece and its tile, returns (row, column, what) with places within the piece.
     size, overlap : int
         As of `tiles`; a thing must fit into the overlap to be seen whole by its tile.
+    threads : int
+        Pieces that are looked at, and in memory, at once; what is told does not depend on it.
 
     Yields
     ------
     tuple
         (row, column, what) with places within the frame.
     """
-    for row in tiles((image.shape[0], image.shape[1]), size=size, overlap=overlap):
-        for tile in row:
-            piece = np.asarray(image[tile.rows, tile.columns])
-            for down, across, what in find(piece, tile):
-                place = (down + tile.rows.start, across + tile.columns.start)
-                if tile.owns(*place):
-                    yield (*place, what)
+    every = [
+        tile
+        for row in tiles((image.shape[0], image.shape[1]), size=size, overlap=overlap)
+        for tile in row
+    ]
+
+    def look(tile: Tile) -> list[tuple[float, float, FoundT]]:
+        return find(np.asarray(image[tile.rows, tile.columns]), tile)
+
+    for tile, found in zip(every, _in_order(look, every, threads), strict=True):
+        for down, across, what in found:
+            place = (down + tile.rows.start, across + tile.columns.start)
+            if tile.owns(*place):
+                yield (*place, what)
+
+
+def _in_order(
+    look: Callable[[Tile], FoundT], every: Sequence[Tile], threads: int
+) -> Iterator[FoundT]:
+    """Yield what is found in each tile, in their order, so many of them at work at once."""
+    if threads <= 1:
+        yield from map(look, every)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[FoundT]] = deque()
+        try:
+            for tile in every:
+                waiting.append(pool.submit(look, tile))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()

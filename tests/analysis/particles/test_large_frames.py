@@ -54,7 +54,7 @@ def test_pieces_tell_the_same_as_the_whole(
     whole = search(image, LIMITS)
     monkeypatch.setattr(tiles, "_PIECE", PIECE)
     told: list[tuple[int, int]] = []
-    parts = search(image, LIMITS, progress=lambda done, of: told.append((done, of)))
+    parts = search(image, LIMITS, progress=lambda done, of: told.append((done, of)), threads=2)
     assert told[-1][0] == told[-1][1] == len(told) >= 4
     assert len(parts.radius) == len(whole.radius) == 11 * 8
     away, which = cKDTree(whole.place).query(parts.place)
