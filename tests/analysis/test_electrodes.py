@@ -190,6 +190,13 @@ def test_images_without_a_stack_are_refused(kind: str, seed: int) -> None:
         FindElectrodes().found(frame)
 
 
+def test_a_lattice_whose_rows_line_up_is_no_stack() -> None:
+    # Of two dozen drawn lattices the one whose stripes repeat as evenly as plates do.
+    frame = draw_stranger("lattice", np.random.default_rng(3010))
+    with pytest.raises(NoStack, match="come and go"):
+        FindElectrodes()(frame)
+
+
 def test_frames_that_are_none_are_refused(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     image = drawn[0]
     hole = image.copy()

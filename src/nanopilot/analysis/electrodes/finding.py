@@ -33,6 +33,8 @@ _PLATES, _FULL = 6, 0.6
 _JITTER = 0.25
 #: Share of free ends that must be found.
 _ENDS = 0.6
+#: Contrast of plates to gaps varies less than so many times its mean along a stack.
+_UNEVEN = 2.5
 #: Patches of an image that are looked at, heaviest first.
 _TRIES = 3
 
@@ -194,10 +196,25 @@ def _sure(stack: Stack, turned: Turned, shape: tuple[int, ...]) -> _Upright | st
         return "what repeats in it keeps no spacing"
     if doubt > LEAST_SURE:
         return f"its repetition is no more than chance (p = {doubt:.2g})"
+    if _comes_and_goes(stack) > _UNEVEN:
+        return "its stripes come and go along their length, as in a lattice"
     tips = find_tips(stack)
     if tips is None or np.isfinite(tips.row_error).mean() < _ENDS:
         return "free ends were not found"
     return _Upright(stack, tips, turned, (shape[0], shape[1]), doubt)
+
+
+def _comes_and_goes(stack: Stack) -> float:
+    """Return how much the contrast of plates to gaps varies along them, over its mean."""
+    seen = stack.darkness[core(stack.strip.body)]
+    place, half = stack.slots.place[stack.present], stack.slots.spacing / 2
+
+    def at(columns: FloatArray) -> FloatArray:
+        nearest = np.clip(np.rint(columns).astype(np.int64), 0, seen.shape[1] - 1)
+        return np.asarray(seen[:, nearest].mean(axis=1))
+
+    contrast = at(place) - at(np.concatenate([place - half, place + half]))
+    return float(contrast.std() / max(abs(float(contrast.mean())), 1e-300))
 
 
 def _answer(seen: _Upright, reading: Reading, edits: tuple[Edit, ...]) -> ElectrodesFound:
