@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanopilot.analysis.atoms.likelihood import gathered, listed
+from nanopilot.analysis.atoms.likelihood import gains, gathered, listed
 from nanopilot.analysis.atoms.stamps import window
 
 
@@ -38,3 +39,14 @@ def test_a_column_outside_the_frame_writes_nothing_there(away: int, across: bool
     gathered(image, model, own, inverse, setting, space, np.empty((5, 4)))
     assert (around[0] == 7.25).all()
     assert (found > 0) == (abs(away) <= reach)
+
+
+@pytest.mark.parametrize("place", [-40.0, -7.0, -6.0, 30.0])
+def test_nothing_speaks_for_a_column_that_is_not_in_the_frame(place: float) -> None:
+    rng = np.random.default_rng(0)
+    image, model = rng.poisson(5.0, (24, 24)).astype(float), np.zeros((24, 24))
+    table = np.array([[place, 12.0, 30.0, 5.0], [12.0, 12.0, 1e-9, 5.0]])
+    found, tilts = gains(image, table, model, np.array([0.2, 0.0, 0.2]), (5, 1.0, 0.0, 0.1))
+    assert found[0] == tilts[0] == 0.0
+    assert np.isfinite(found).all()
+    assert np.isfinite(tilts).all()

@@ -34,6 +34,8 @@ Setting = tuple[int, float, float, float]
 
 #: Pixels that a column may move in one step.
 _FARTHEST = 0.7
+#: Pixels of a window that say anything: as many as a column has unknowns.
+_FEWEST = 4
 #: Steps in which background and height are found anew.
 _STEPS = 3
 
@@ -204,6 +206,8 @@ def _levels(pixels: Array, ground: float, height: float, setting: Setting) -> tu
             ground += s0 / f00
             continue
         spread = f00 * f11 - f01 * f01
+        if spread <= 1e-12 * f00 * f11:  # the column is as flat as the background here
+            break
         ground += (f11 * s0 - f01 * s1) / spread
         height = max(height + (f00 * s1 - f01 * s0) / spread, 1e-9)
     return ground, height
@@ -211,7 +215,12 @@ def _levels(pixels: Array, ground: float, height: float, setting: Setting) -> tu
 
 @numba.njit(cache=True)
 def _compared(pixels: Array, own: Array, setting: Setting) -> tuple[float, float]:
-    """Return gain and tilt of one column from the pixels of its window."""
+    """Return gain and tilt of one column from the pixels of its window.
+
+    Where too little of it is within the frame nothing speaks for it.
+    """
+    if len(pixels) < _FEWEST:
+        return 0.0, 0.0
     _, gain, dark, floor = setting
     pixels[:, 1] -= own[HEIGHT] * pixels[:, 2]
     level, height = _levels(pixels, own[GROUND], max(own[HEIGHT], 1e-9), setting)
@@ -226,7 +235,10 @@ def _compared(pixels: Array, own: Array, setting: Setting) -> tuple[float, float
         tilts[0, 1] += weight * dy * dy
         tilts[1, 0] += weight * (value - mean) * dx
         tilts[1, 1] += weight * dx * dx
-    tilt = tilts[0, 0] ** 2 / tilts[0, 1] + tilts[1, 0] ** 2 / tilts[1, 1]
+    tilt = 0.0
+    for along in range(2):
+        if tilts[along, 1] > 0:
+            tilt += tilts[along, 0] ** 2 / tilts[along, 1]
     return 2.0 * total, tilt
 
 
