@@ -53,14 +53,14 @@ def names_of(files: Sequence[Path]) -> list[str]:
 
     Examples
     --------
-    >>> names_of([Path("a/x.tif"), Path("b/x.tif"), Path("c/x.png"), Path("y.npy")])
-    ['x-tif', 'x-tif-2', 'x-png', 'y']
+    >>> names_of([Path("a/x.tif"), Path("b/x.tif"), Path("c/x.png"), Path("y.npy"), Path("x")])
+    ['x-tif', 'x-tif-2', 'x-png', 'y', 'x']
     """
     stems = Counter(path.stem.casefold() for path in files)
     taken: set[str] = set()
     made = []
     for path in files:
-        alone = stems[path.stem.casefold()] == 1
+        alone = stems[path.stem.casefold()] == 1 or not path.suffix
         base = path.stem if alone else f"{path.stem}-{path.suffix[1:]}"
         name, number = base, 2
         while name.casefold() in taken:
