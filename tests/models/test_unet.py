@@ -10,7 +10,7 @@ from nanopilot.core.errors import MissingExtra, OutOfRange, Tampered, UnknownNam
 from nanopilot.models import torch_extra
 from nanopilot.models.training import Examples, Recipe, Schedule, evaluate, train
 from nanopilot.models.unet import UNet, UNetShape, with_conditions
-from nanopilot.models.weights import Card, load_weights, save_weights
+from nanopilot.models.weights import Card, fill, load_weights, save_weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -197,3 +197,16 @@ def test_without_torch_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(MissingExtra, match=r"nanopilot\[ml\]"):
         UNet(UNetShape(1, 1))
+
+
+def test_tensors_go_into_a_network_by_name_and_none_may_lack() -> None:
+
+    parts = torch.nn.ModuleDict({"first": torch.nn.Linear(2, 3)})
+    own = {"first.weight": np.arange(6.0, dtype=np.float32).reshape(3, 2)}
+    own["first.bias"] = np.ones(3, dtype=np.float32)
+    fill(parts, own | {"border.mean": np.zeros(1, dtype=np.float32)})
+    np.testing.assert_array_equal(parts["first"].weight.detach().numpy(), own["first.weight"])
+    assert not parts.training
+    del own["first.bias"]
+    with pytest.raises(RuntimeError, match=r"first\.bias"):
+        fill(parts, own)

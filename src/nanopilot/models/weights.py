@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from nanopilot.core.errors import MissingExtra, ReadError, Tampered, UnknownName
 from nanopilot.core.values import Value
+from nanopilot.models.torch_extra import need_torch
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 #: Where nanopilot ships weights.
@@ -125,6 +127,29 @@ def load_weights(
             "Install the package again, or train the weights again."
         )
     return dict(_safetensors().load(content)), card
+
+
+def fill(parts: Any, tensors: Mapping[str, Array]) -> None:
+    """Put tensors into a network by name and make it ready to answer; others are left out.
+
+    Parameters
+    ----------
+    parts : torch.nn.Module
+        Of the network.
+    tensors : mapping of str to numpy.ndarray
+        One for every tensor of the network, and what else travels with its weights.
+
+    Raises
+    ------
+    RuntimeError
+        One is missing, or of another shape.
+    """
+    torch = need_torch()
+    own = parts.state_dict()
+    parts.load_state_dict(
+        {name: torch.from_numpy(one.copy()) for name, one in tensors.items() if name in own}
+    )
+    parts.eval()
 
 
 def _safetensors() -> Any:

@@ -13,7 +13,7 @@ from nanopilot.analysis.atom_graphs.crystal import Crystal
 from nanopilot.analysis.atom_graphs.features import Features, edge_table, node_table
 from nanopilot.analysis.frame_arrays import robust_std
 from nanopilot.core.history import FloatArray
-from nanopilot.models.weights import load_weights
+from nanopilot.models.weights import fill, load_weights
 
 if TYPE_CHECKING:
     from nanopilot.models.graph_autoencoder import GraphAutoencoder
@@ -61,7 +61,7 @@ def load_members(folder: Path | None = None) -> tuple[GraphAutoencoder, ...]:
     from nanopilot.models.graph_autoencoder import GraphAutoencoder, GraphShape
     from nanopilot.models.torch_extra import need_torch
 
-    torch = need_torch()
+    need_torch()
     tensors, card = load_weights(NAME, folder, RECIPE)
     settings = dict(card.settings)
     members = []
@@ -69,12 +69,11 @@ def load_members(folder: Path | None = None) -> tuple[GraphAutoencoder, ...]:
         network = GraphAutoencoder(GraphShape(**settings))
         start = f"member {number}."
         own = {
-            name.removeprefix(start): torch.from_numpy(values.copy())
+            name.removeprefix(start): values
             for name, values in tensors.items()
             if name.startswith(start)
         }
-        network.parts.load_state_dict(own)
-        network.parts.eval()
+        fill(network.parts, own)
         members.append(network)
     return tuple(members)
 

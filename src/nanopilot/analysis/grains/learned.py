@@ -17,7 +17,7 @@ from nanopilot.models.frame_features import frame_features
 from nanopilot.models.recipes import grains
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.unet import UNetShape
-from nanopilot.models.weights import Card, load_weights
+from nanopilot.models.weights import Card, fill, load_weights
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 Float32 = np.ndarray[Any, np.dtype[np.float32]]
@@ -130,11 +130,8 @@ def load_grain_net(name: str = "grains", folder: Path | None = None) -> GrainNet
     ReadError
         They are weights of something else, or know nothing of their own pictures.
     """
-    torch = need_torch()
+    need_torch()
     tensors, card = load_weights(name, folder, "grains")
     network = grains.GrainUNet(UNetShape(**card.settings))
-    own = {key: one for key, one in tensors.items() if not key.startswith("familiarity.")}
-    state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in own.items()}
-    network.parts.load_state_dict(state)
-    network.parts.eval()
+    fill(network.parts, tensors)
     return GrainNet(network, card, Familiarity.from_tensors(tensors))

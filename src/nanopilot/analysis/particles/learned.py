@@ -19,7 +19,7 @@ from nanopilot.models.frame_features import frame_features
 from nanopilot.models.recipes.particles import UNIT, ParticleNet, show
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.unet import UNetShape
-from nanopilot.models.weights import load_weights
+from nanopilot.models.weights import fill, load_weights
 
 #: Of the shipped weights.
 NAME = "particles"
@@ -145,17 +145,11 @@ def load_learned(name: str = NAME, folder: Path | None = None) -> Learned:
     Tampered
         They are not those of their card.
     """
-    torch = need_torch()
+    need_torch()
     tensors, card = load_weights(name, folder, recipe="particles")
     network = ParticleNet(UNetShape(**card.settings))
-    own = {key: torch.from_numpy(one) for key, one in tensors.items() if key in _keys(network)}
-    network.parts.load_state_dict(own)
-    network.parts.eval()
+    fill(network.parts, tensors)
     return Learned(network, judge_of(tensors), Familiarity.from_tensors(tensors))
-
-
-def _keys(network: ParticleNet) -> set[str]:
-    return set(network.parts.state_dict())
 
 
 def judge_tensors(judge: Judge) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from nanopilot.core.errors import OutOfRange
 from nanopilot.models.familiarity import Familiarity
 from nanopilot.models.recipes import tip_state
 from nanopilot.models.torch_extra import need_torch
-from nanopilot.models.weights import Card, load_weights
+from nanopilot.models.weights import Card, fill, load_weights
 
 #: Rows and columns that an image needs: room for a second end on both sides.
 LEAST = 2 * tip_state.REACH + 2
@@ -156,12 +156,10 @@ def load_tip_state(name: str = "tip-state", folder: Path | None = None) -> TipSt
     ReadError
         They are weights of something else.
     """
-    torch = need_torch()
+    need_torch()
     tensors, card = load_weights(name, folder, "tip_state")
     network = tip_state.TipStateNet()
     tensors, known = take_known(tensors)
     mean, whiten = tensors.pop("stranger.mean"), tensors.pop("stranger.whiten")
-    state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in tensors.items()}
-    network.parts.load_state_dict(state)
-    network.parts.eval()
+    fill(network.parts, tensors)
     return TipStateModel(network, card, mean, whiten, known)

@@ -28,7 +28,7 @@ from nanopilot.models.recipes.tip_predictor import (
 )
 from nanopilot.models.tip_imaging import dilate, erode
 from nanopilot.models.torch_extra import need_torch
-from nanopilot.models.weights import Card, load_weights
+from nanopilot.models.weights import Card, fill, load_weights
 
 #: Share of a scan's range by which it may differ from one that its tip made, noise included.
 _MISFIT = 0.05
@@ -200,7 +200,7 @@ def load_predictor(name: str = "tip-predictor", folder: Path | None = None) -> T
     ReadError
         They are weights of something else.
     """
-    torch = need_torch()
+    need_torch()
     tensors, card = load_weights(name, folder, "tip_predictor")
     tensors, known = take_known(tensors)
     shape = PredictorShape(**card.settings)
@@ -209,11 +209,10 @@ def load_predictor(name: str = "tip-predictor", folder: Path | None = None) -> T
         member = Member(shape)
         # A number for what is a member's own; the rest is common to all.
         own = {
-            key.removeprefix(f"{number}."): torch.from_numpy(one.copy())
+            key.removeprefix(f"{number}."): one
             for key, one in tensors.items()
             if not key[0].isdigit() or key.startswith(f"{number}.")
         }
-        member.parts.load_state_dict(own)
-        member.parts.eval()
+        fill(member.parts, own)
         members.append(member)
     return TipPredictor(tuple(members), card, known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from nanopilot.models.recipes.tip_refiner import Refiner, Shown, features, show
 from nanopilot.models.tip_imaging import dilate
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.unet import UNetShape
-from nanopilot.models.weights import Card, load_weights
+from nanopilot.models.weights import Card, fill, load_weights
 
 #: Expected error over distance below the bound, above which a network helps nobody, if its
 #: card has no number for it.
@@ -164,11 +163,9 @@ def load_refiner(name: str = "tip-refiner-residual", folder: Path | None = None)
     ReadError
         They are weights of something else.
     """
-    torch = need_torch()
+    need_torch()
     tensors, card = load_weights(name, folder, "tip_refiner")
     tensors, known = take_known(tensors)
     network = Refiner(UNetShape(**card.settings))
-    state: dict[str, Any] = {key: torch.from_numpy(one.copy()) for key, one in tensors.items()}
-    network.parts.load_state_dict(state)
-    network.parts.eval()
+    fill(network.parts, tensors)
     return TipRefiner(network, card, known)

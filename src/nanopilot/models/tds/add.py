@@ -18,7 +18,7 @@ from nanopilot.models.tds.coherent import COARSE, Detector, MeanWave, View, mean
 from nanopilot.models.tds.diffuse import diffuse
 from nanopilot.models.tds.shown import FEATURES, show
 from nanopilot.models.torch_extra import need_torch
-from nanopilot.models.weights import Card, load_weights
+from nanopilot.models.weights import Card, fill, load_weights
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -286,16 +286,15 @@ def load_tds(name: str = "tds", folder: Path | None = None) -> AddThermalScatter
     """
     from nanopilot.models.recipes.tds import Member, TdsShape
 
-    torch = need_torch()
+    need_torch()
     tensors, card = load_weights(name, folder, "tds")
     shape = TdsShape(**{key: int(card.settings[key]) for key in ("members", "width", "hidden")})
     members = []
     for number in range(shape.members):
         member = Member(shape)
         prefix = f"{number}."
-        own = {key.removeprefix(prefix): torch.from_numpy(value.copy())
+        own = {key.removeprefix(prefix): value
                for key, value in tensors.items() if key.startswith(prefix)}  # fmt: skip
-        member.parts.load_state_dict(own)
-        member.parts.eval()
+        fill(member.parts, own)
         members.append(member)
     return AddThermalScattering(tuple(members), card)
