@@ -200,7 +200,6 @@ def test_without_torch_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 
 def test_tensors_go_into_a_network_by_name_and_none_may_lack() -> None:
-
     parts = torch.nn.ModuleDict({"first": torch.nn.Linear(2, 3)})
     own = {"first.weight": np.arange(6.0, dtype=np.float32).reshape(3, 2)}
     own["first.bias"] = np.ones(3, dtype=np.float32)
