@@ -82,7 +82,7 @@ def test_fit_writes_settings_that_a_twin_takes_and_a_picture(
     assert image.shape[1] > 1000
     assert image.std() > 20
     report = json.loads((tmp_path / "fitted.report.json").read_text(encoding="utf-8"))
-    assert report["estimates"]["loop.integral"]["status"] == "measured"
+    assert report["estimates"]["loop.integral"]["status"] == "estimated"
 
 
 def test_json_is_the_report_and_says_where_the_files_are(

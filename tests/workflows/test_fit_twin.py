@@ -85,7 +85,7 @@ def pulls(found: dict[str, Estimate]) -> dict[str, float]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_what_an_instrument_is_like_is_found_within_its_errors(seed: int, inside: bool) -> None:
     found = estimate(known(seed, inside))
-    assert all(found[name].status == "measured" for name in TRUE)
+    assert all(found[name].status == "estimated" for name in TRUE)
     assert found["noise.in_loop"].value == float(inside)
     assert found["noise.mains_frequency"].value == 50.0
     off = pulls(found)
@@ -118,7 +118,7 @@ def test_one_direction_shows_the_noise_of_a_quiet_surface(seed: int, inside: boo
     found = estimate(known(seed, inside, directions=("trace",), rms="0.1 nm"))
     assert found["noise.in_loop"].value == float(inside)
     for name in ("noise.white", "noise.pink", "noise.mains"):
-        assert found[name].status == "measured"
+        assert found[name].status == "estimated"
         assert abs(found[name].value - TRUE[name]) < 4 * found[name].std  # type: ignore[operator]
 
 
@@ -200,7 +200,7 @@ def test_cleaning_brings_a_scan_nearer_to_the_surface() -> None:
     np.testing.assert_allclose(cleaned(scan, without), levelled(truth + noise), atol=1e-15)
 
 
-def number(value: float, std: float | None, status: Any = "measured") -> Estimate:
+def number(value: float, std: float | None, status: Any = "estimated") -> Estimate:
     return Estimate(value=value, std=std, unit="1", status=status, how="")
 
 
@@ -321,7 +321,7 @@ def real() -> list[Scan]:
 
 def test_four_real_scans_agree_on_the_loop(real: list[Scan]) -> None:
     gains = [estimate(scan)["loop.integral"] for scan in real]
-    assert all(one.status == "measured" for one in gains)
+    assert all(one.status == "estimated" for one in gains)
     values = [one.value for one in gains]
     assert np.ptp(values) < 0.01 * np.mean(values)
 

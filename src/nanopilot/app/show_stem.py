@@ -89,8 +89,8 @@ class StemShown:
         return {
             "width": self.width,
             "dose": self.dose,
-            "channels": [_row(one) for one in self.seen],
-            "truth": [_row(one) for one in self.true],
+            "channels": [one.to_dict() for one in self.seen],
+            "truth": [one.to_dict() for one in self.true],
             "atoms": {str(number): len(places) for number, places in self.atoms.items()},
             "patterns": patterns,
             "spectra": spectra,
@@ -154,15 +154,3 @@ def _atoms(twin: StemTwin, width: float) -> dict[int, FloatArray]:
         return {}
     places, numbers = atoms.position[inside, :2], atoms.number[inside]
     return {int(number): places[numbers == number] for number in np.unique(numbers)}
-
-
-def _row(picture: Picture) -> dict[str, Any]:
-    finite = picture.values[np.isfinite(picture.values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
-    return {
-        "name": picture.name,
-        "quantity": picture.quantity,
-        "unit": picture.unit,
-        "low": low,
-        "high": high,
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +54,8 @@ class Shown:
         """Return ranges of channels and layers, and the facts, as JSON."""
         return {
             "width": self.width,
-            "channels": [_row(one) for one in self.seen],
-            "truth": [_row(one) for one in self.true],
+            "channels": [one.to_dict() for one in self.seen],
+            "truth": [one.to_dict() for one in self.true],
             "facts": dict(self.facts),
         }
 
@@ -100,15 +99,3 @@ def _at(sample: Sample, name: str, x: FloatArray, y: FloatArray) -> FloatArray:
     row, column = (np.rint(one).astype(int) for one in sample.pixels(x, y))
     nearest: FloatArray = sample.layers[name][row, column]
     return nearest
-
-
-def _row(picture: Picture) -> dict[str, Any]:
-    finite = picture.values[np.isfinite(picture.values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (math.nan, math.nan)
-    return {
-        "name": picture.name,
-        "quantity": picture.quantity,
-        "unit": picture.unit,
-        "low": float(low),
-        "high": float(high),
-    }

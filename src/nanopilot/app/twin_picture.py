@@ -49,6 +49,13 @@ class Picture:
     values: FloatArray
     labels: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what it shows and its range, as JSON; None where nothing is finite."""
+        finite = self.values[np.isfinite(self.values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
+        told = {"name": self.name, "quantity": self.quantity, "unit": self.unit}
+        return told | {"low": low, "high": high}
+
 
 def draw_twin(
     seen: Sequence[Picture], true: Sequence[Picture], width: float, title: str, path: Path

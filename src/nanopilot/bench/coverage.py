@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nanopilot.core.history import FloatArray
+from nanopilot.bench.track import Bar
+from nanopilot.core.history import FloatArray, IntArray
 from nanopilot.core.signals import SignalSet
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -81,3 +82,62 @@ def covered(
         ratio = values * np.abs(np.log(np.abs(truth / values)))
     away = np.where(np.asarray(positive), ratio, np.abs(values - truth))
     return np.asarray(away <= deviations * std)
+
+
+def interval_bars(snrs: Sequence[int]) -> tuple[Bar, ...]:
+    """Return that 85 to 95 % of the intervals of nominally 90 % hold the truth, at each SNR."""
+    return tuple(
+        Bar(what=f"90 % intervals at SNR {snr}: {side}", metric=f"coverage_{snr}", **at)
+        for snr in snrs
+        for side, at in (
+            ("enough", {"bar": 0.85}),
+            ("not too wide", {"bar": 0.95, "better": "lower"}),
+        )
+    )
+
+
+def scores_by_snr(
+    found: Fits, wrong: BoolArray, hits: BoolArray, snr: IntArray, off: Mapping[str, FloatArray]
+) -> dict[str, float]:
+    """Score answers for each signal-to-noise ratio.
+
+    Parameters
+    ----------
+    found : Fits
+        The answers, n of them.
+    wrong : numpy.ndarray of bool
+        Which are too far from the truth, shape (n,).
+    hits : numpy.ndarray of bool
+        Which intervals hold the truth, shape (n, parameters).
+    snr : numpy.ndarray
+        Shape (n,).
+    off : mapping
+        Errors by the name under which their median is told, shape (n,).
+
+    Returns
+    -------
+    dict
+        Per SNR ``failures``, wrong or without an answer; ``silent``, wrong without a flag; the
+        medians of `off` and the share ``coverage`` of `hits`, of what was answered.
+    """
+    scores = {}
+    for one in np.unique(snr):
+        here = snr == one
+        answered = here & found.answered
+        scores[f"failures_{one}"] = float((wrong | ~found.answered)[here].mean())
+        scores[f"silent_{one}"] = float((wrong & found.answered)[here].mean())
+        for name, error in off.items():
+            given = error[answered]
+            scores[f"{name}_{one}"] = float(np.median(given)) if given.size else float("nan")
+        scores[f"coverage_{one}"] = share(hits[answered])
+    return scores
+
+
+def share(hits: BoolArray) -> float:
+    """Return the share of what is true; nan of nothing."""
+    return float(hits.mean()) if hits.size else float("nan")
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number whose logarithm is even between two."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from nanopilot.workflows.fit_twin import Estimate, FitReport, Fitted
+    from nanopilot.workflows.fit_twin import FitReport, Fitted
 
 
 #: Options of the command, and what its help says of them.
@@ -162,35 +162,16 @@ def _write(fitted: Fitted, out: Path) -> list[Path]:
 
 def _print(report: FitReport) -> None:
     from nanopilot.app.cli.columns import columns
+    from nanopilot.app.cli.fit_tables import gap_cells, settings_table
 
-    rows = [("setting", "value", "unit", "is", "because")]
-    rows += [
-        (name, _value(one), one.unit, one.status, one.how) for name, one in report.estimates.items()
-    ]
-    for line in columns(rows):
-        typer.echo(line)
-    typer.echo("")
-    gaps: list[tuple[str, ...]] = [
-        ("scan", "twin", "spectrum", "heights", "correlation", "told apart")
-    ]
+    gaps = [("scan", "twin", "spectrum", "heights", "correlation", "told apart")]
     for scan in report.scans:
-        for name, gap in (
-            ("fitted", scan.fitted),
-            ("default", scan.default),
-            ("default on fitted surface", scan.default_instrument),
-        ):
-            numbers = (gap.spectrum, gap.histogram, gap.autocorrelation)
-            told = f"{gap.classifier:.2f} +- {gap.classifier_std:.2f}"
-            gaps.append((scan.scan, name, *(f"{one:.3f}" for one in numbers), told))
-    for line in columns(gaps):
+        gaps += [
+            (scan.scan, "fitted", *gap_cells(scan.fitted)),
+            (scan.scan, "default", *gap_cells(scan.default)),
+            (scan.scan, "default on fitted surface", *gap_cells(scan.default_instrument)),
+        ]
+    for line in (*settings_table(report.estimates), "", *columns(gaps)):
         typer.echo(line)
     verdict = "closer than the default twin to every scan in every way"
     typer.echo(verdict if report.closer else f"not {verdict}")
-
-
-def _value(one: Estimate) -> str:
-    if one.value is None:
-        return "-"
-    least = "<= " if one.status == "bound" else ""
-    error = "" if one.std is None else f" +- {one.std:.1g}"
-    return f"{least}{one.value:.3g}{error}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from nanopilot.workflows.fit_stem import Estimate, FittedStem, StemReport
+    from nanopilot.workflows.fit_stem import FittedStem, StemReport
 
 
 def fit_frames(
@@ -73,30 +73,14 @@ def _fitted(files: list[Path], told: dict[str, Any], seed: int) -> FittedStem:
 
 def _print(report: StemReport) -> None:
     from nanopilot.app.cli.columns import columns
+    from nanopilot.app.cli.fit_tables import gap_cells, settings_table
 
-    rows = [("setting", "value", "unit", "is", "because")]
-    rows += [
-        (name, _value(one), one.unit, one.status, one.how) for name, one in report.estimates.items()
+    gaps = [
+        (f"on a {report.scene}", "spectrum", "counts", "correlation", "told apart"),
+        ("fitted", *gap_cells(report.fitted)),
+        ("default", *gap_cells(report.default)),
     ]
-    for line in columns(rows):
-        typer.echo(line)
-    typer.echo("")
-    gaps: list[tuple[str, ...]] = [
-        (f"on a {report.scene}", "spectrum", "counts", "correlation", "told apart")
-    ]
-    for name, gap in (("fitted", report.fitted), ("default", report.default)):
-        numbers = (gap.spectrum, gap.histogram, gap.autocorrelation)
-        told = f"{gap.classifier:.2f} +- {gap.classifier_std:.2f}"
-        gaps.append((name, *(f"{one:.3f}" for one in numbers), told))
-    for line in columns(gaps):
+    for line in (*settings_table(report.estimates), "", *columns(gaps)):
         typer.echo(line)
     verdict = "closer than the default twin in every way"
     typer.echo(verdict if report.closer else f"not {verdict}")
-
-
-def _value(one: Estimate) -> str:
-    if one.value is None:
-        return "-"
-    least = "" if one.status != "bound" else ">= " if "lower bound" in one.how else "<= "
-    error = f" +- {one.std:.1g}" if one.std else ""
-    return f"{least}{one.value:.3g}{error}"

@@ -9,7 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from nanopilot.analysis.loop_fit import LoopFit, switching_loop
-from nanopilot.bench.coverage import NINETY, Fits, covered
+from nanopilot.bench.coverage import (
+    NINETY,
+    Fits,
+    covered,
+    interval_bars,
+    log_uniform,
+    scores_by_snr,
+    share,
+)
 from nanopilot.bench.loop_peers import constant, fit_plainly
 from nanopilot.bench.track import Bar
 from nanopilot.core.history import FloatArray, IntArray
@@ -63,14 +71,7 @@ class Loops:
     bars: ClassVar[tuple[Bar, ...]] = (
         Bar(what="failures at SNR 2", metric="failures_2", bar=0.03, better="lower"),
         Bar(what="failures at SNR 5", metric="failures_5", bar=0.01, better="lower"),
-        *(
-            Bar(what=f"90 % intervals at SNR {snr}: {side}", metric=f"coverage_{snr}", **at)
-            for snr in SNRS[1:]
-            for side, at in (
-                ("enough", {"bar": 0.85}),
-                ("not too wide", {"bar": 0.95, "better": "lower"}),
-            )
-        ),
+        *interval_bars(SNRS[1:]),
     )
 
     @property
@@ -110,16 +111,10 @@ class Loops:
         coercive = np.diff(found.values[:, 3:5])[:, 0] / np.diff(truth[:, 3:5])[:, 0] - 1.0
         hits = covered(found.values, found.std, truth, positive=POSITIVE, deviations=NINETY)
         scores = {"skill": skill(case, answer)}
-        for snr in SNRS:
-            here = case.snr == snr
-            answered = here & found.answered
-            scores[f"failures_{snr}"] = float((wrong | ~found.answered)[here].mean())
-            scores[f"silent_{snr}"] = float((wrong & found.answered)[here].mean())
-            scores[f"bias_{snr}"] = _median(coercive[answered])
-            scores[f"coverage_{snr}"] = _mean(hits[answered])
+        scores |= scores_by_snr(found, wrong, hits, case.snr, {"bias": coercive})
         loud = found.answered & (case.snr >= 2)
         for column, name in enumerate(NAMES):
-            scores[f"coverage_{name}"] = _mean(hits[loud, column])
+            scores[f"coverage_{name}"] = share(hits[loud, column])
         return scores
 
 
@@ -137,14 +132,14 @@ def draw_film(
     spikes : bool
         Add some.
     """
-    points, reach = 8 * int(rng.integers(8, 21)), _log_uniform(rng, 3.0, 30.0)
+    points, reach = 8 * int(rng.integers(8, 21)), log_uniform(rng, 3.0, 30.0)
     phase = np.arange(points) / points
     wave = np.sin(2 * np.pi * phase)
     bias = reach * (wave if rng.random() < 0.5 else 2 / np.pi * np.arcsin(wave))
     n = snr.size
     coercive, imprint = rng.uniform(1 / 8, 1 / 2, n), rng.uniform(-1 / 4, 1 / 4, n)
     widths = np.exp(rng.uniform(np.log(1 / 16), np.log(3 / 8), (2, n)))
-    size = _log_uniform(rng, 1e-6, 1.0)
+    size = log_uniform(rng, 1e-6, 1.0)
     height = size * rng.choice([-1.0, 1.0], n) * np.exp(rng.normal(0.0, 0.3, n))
     line = size * rng.normal(size=(2, n)) / [[1.0], [4.0 * reach]]
     steps = reach * np.stack([imprint + coercive, imprint - coercive, *widths])
@@ -181,15 +176,3 @@ def skill(case: Case, answer: tuple[Fits, ...]) -> float:
         ours += float((((guess - truth[:, 3:5]) / reach) ** 2).sum())
         trivial += float((((usual - truth[:, 3:5]) / reach) ** 2).sum())
     return 1.0 - ours / trivial
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
-def _median(values: FloatArray) -> float:
-    return float(np.median(values)) if values.size else float("nan")

@@ -9,7 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from nanopilot.analysis.resonance import ShoFit, sho_response
-from nanopilot.bench.coverage import NINETY, Fits, covered
+from nanopilot.bench.coverage import (
+    NINETY,
+    Fits,
+    covered,
+    interval_bars,
+    log_uniform,
+    scores_by_snr,
+    share,
+)
 from nanopilot.bench.resonance_peers import fit_from_peak
 from nanopilot.bench.track import Bar
 from nanopilot.core.history import FloatArray, IntArray
@@ -62,14 +70,7 @@ class Sho:
     bars: ClassVar[tuple[Bar, ...]] = (
         Bar(what="failures at SNR 2", metric="failures_2", bar=0.03, better="lower"),
         Bar(what="failures at SNR 5", metric="failures_5", bar=0.001, better="lower"),
-        *(
-            Bar(what=f"90 % intervals at SNR {snr}: {side}", metric=f"coverage_{snr}", **at)
-            for snr in SNRS[1:]
-            for side, at in (
-                ("enough", {"bar": 0.85}),
-                ("not too wide", {"bar": 0.95, "better": "lower"}),
-            )
-        ),
+        *interval_bars(SNRS[1:]),
         *(
             Bar(what=f"90 % intervals hold {name}", metric=f"coverage_{name}", bar=0.85)
             for name in NAMES
@@ -112,24 +113,17 @@ class Sho:
             relative = found.values[:, 1] / truth[:, 1] - 1.0
         hits = hold(found, truth)
         scores = {"skill": skill(case, answer)}
-        for snr in SNRS:
-            here = case.snr == snr
-            answered = here & found.answered
-            scores[f"failures_{snr}"] = float((wrong | ~found.answered)[here].mean())
-            scores[f"silent_{snr}"] = float((wrong & found.answered)[here].mean())
-            scores[f"bias_f0_{snr}"] = _median(off[answered])
-            scores[f"bias_q_{snr}"] = _median(relative[answered])
-            scores[f"coverage_{snr}"] = _mean(hits[answered])
+        scores |= scores_by_snr(found, wrong, hits, case.snr, {"bias_f0": off, "bias_q": relative})
         loud = found.answered & (case.snr >= 2)
         for column, name in enumerate(NAMES):
-            scores[f"coverage_{name}"] = _mean(hits[loud, column])
+            scores[f"coverage_{name}"] = share(hits[loud, column])
         return scores
 
 
 def draw_band(rng: np.random.Generator, snr: IntArray, *, flat: bool) -> tuple[Signal, FloatArray]:
     """Draw a band, and spectra over it: see `draw_spectra`."""
-    centre, share = _log_uniform(rng, 2e4, 2e6), _log_uniform(rng, 0.015, 1.0)
-    bins = round(_log_uniform(rng, 60, 256))
+    centre, share = log_uniform(rng, 2e4, 2e6), log_uniform(rng, 0.015, 1.0)
+    bins = round(log_uniform(rng, 60, 256))
     frequency = centre * (1.0 + share * np.linspace(-0.5, 0.5, bins))
     return draw_spectra(rng, frequency, snr, flat=flat)
 
@@ -153,7 +147,7 @@ def draw_spectra(
     centre, band = frequency.mean(), np.ptp(frequency)
     f0 = rng.uniform(centre - 0.35 * band, centre + 0.35 * band, snr.size)
     width = band / np.exp(rng.uniform(np.log(3), np.log(12), snr.size))
-    peak = _log_uniform(rng, 1e-12, 1e-3) * np.exp(rng.normal(0.0, 0.5, snr.size))
+    peak = log_uniform(rng, 1e-12, 1e-3) * np.exp(rng.normal(0.0, 0.5, snr.size))
     phase = rng.uniform(-np.pi, np.pi, snr.size)
     truth = np.stack([f0, f0 / width, peak * width / f0, phase], axis=1)
     drive = truth[:, 2] * np.exp(1j * phase)
@@ -208,15 +202,3 @@ def skill(case: Case, answer: tuple[Fits, ...]) -> float:
         ours += float((((guess - truth[:, 0]) / half) ** 2).sum())
         trivial += float((((centre - truth[:, 0]) / half) ** 2).sum())
     return 1.0 - ours / trivial
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
-def _median(values: FloatArray) -> float:
-    return float(np.median(values)) if values.size else float("nan")

@@ -1,7 +1,7 @@
 """An electron twin fitted to real frames, and the gap that remains."""
 
+from nanopilot.workflows.estimates import Estimate
 from nanopilot.workflows.fit_stem.crystal import Matched, match
-from nanopilot.workflows.fit_stem.estimated import Estimate
 from nanopilot.workflows.fit_stem.fit import estimate_stem, fit_stem
 from nanopilot.workflows.fit_stem.frames import Conditions, StemFrames, frames_of, read_frames
 from nanopilot.workflows.fit_stem.gap import StemGap, radial_spectrum, stem_gap

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanopilot.analysis.stem_noise import Transfer
-from nanopilot.workflows.fit_stem.estimated import Estimate, Estimates, lost
+from nanopilot.workflows.estimates import Estimate, Estimates, lost
 from nanopilot.workflows.fit_stem.frames import FloatArray
 from nanopilot.workflows.fit_stem.seen import Seen
 

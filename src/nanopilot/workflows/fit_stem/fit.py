@@ -9,9 +9,9 @@ import numpy as np
 from nanopilot.core.errors import OutOfRange, SignalError
 from nanopilot.models.electron_optics import CHARGE
 from nanopilot.twins.stem.settings import StemSettings
+from nanopilot.workflows.estimates import Estimate, Estimates, lost
 from nanopilot.workflows.fit_stem.crystal import Matched, match, sheet
 from nanopilot.workflows.fit_stem.detector import detector_of
-from nanopilot.workflows.fit_stem.estimated import Estimate, Estimates, lost
 from nanopilot.workflows.fit_stem.frames import FloatArray, StemFrames
 from nanopilot.workflows.fit_stem.gap import stem_gap
 from nanopilot.workflows.fit_stem.motion import motion_of

@@ -11,8 +11,8 @@ from nanopilot.analysis.lattice_drift import Walk, displacements, distortion, wa
 from nanopilot.analysis.line_jitter import LEAST, Lines, line_motion
 from nanopilot.analysis.registration import register
 from nanopilot.core.errors import SignalError
+from nanopilot.workflows.estimates import Estimate, Estimates, lost, seen_or_bound
 from nanopilot.workflows.fit_stem.crystal import Matched
-from nanopilot.workflows.fit_stem.estimated import Estimate, Estimates, lost, seen_or_bound
 from nanopilot.workflows.fit_stem.frames import FloatArray
 from nanopilot.workflows.fit_stem.seen import Seen
 

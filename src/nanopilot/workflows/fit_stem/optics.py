@@ -6,8 +6,8 @@ import numpy as np
 
 from nanopilot.analysis.column_blur import Harmonics, Probe, blur_bound, fit_probe
 from nanopilot.core.errors import SignalError
+from nanopilot.workflows.estimates import Estimate, Estimates, lost, seen_or_bound
 from nanopilot.workflows.fit_stem.crystal import Matched
-from nanopilot.workflows.fit_stem.estimated import Estimate, Estimates, lost, seen_or_bound
 from nanopilot.workflows.fit_stem.frames import FloatArray
 from nanopilot.workflows.fit_stem.seen import Seen
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from nanopilot.core.values import Value
 from nanopilot.twins.stem.settings import StemSettings
-from nanopilot.workflows.fit_stem.estimated import Estimates
+from nanopilot.workflows.estimates import Estimates
 from nanopilot.workflows.fit_stem.frames import FloatArray
 from nanopilot.workflows.fit_stem.gap import StemGap
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from nanopilot.core.requests import from_outside
 from nanopilot.twins.stem.settings import StemSettings
-from nanopilot.workflows.fit_stem.estimated import Estimate, Estimates
+from nanopilot.workflows.estimates import Estimate, Estimates
 from nanopilot.workflows.fit_stem.frames import StemFrames
 
 #: A number of fewer standard errors than this is left at its default.

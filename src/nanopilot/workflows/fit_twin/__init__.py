@@ -1,6 +1,6 @@
 """A twin fitted to scans of a real instrument, and the gap that remains."""
 
-from nanopilot.workflows.fit_twin.estimated import Estimate
+from nanopilot.workflows.estimates import Estimate
 from nanopilot.workflows.fit_twin.estimates import estimate
 from nanopilot.workflows.fit_twin.fit import fit_twin
 from nanopilot.workflows.fit_twin.gap import Gap, gap_between

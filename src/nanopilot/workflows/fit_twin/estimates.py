@@ -11,7 +11,7 @@ from nanopilot.analysis.scan_lag import (
     pair_difference,
     unlagged,
 )
-from nanopilot.workflows.fit_twin.estimated import SEEN, Estimate, Estimates, lost
+from nanopilot.workflows.estimates import SEEN, Estimate, Estimates, lost
 from nanopilot.workflows.fit_twin.noise_estimates import noise_of
 from nanopilot.workflows.fit_twin.scans import Scan
 
@@ -50,7 +50,7 @@ def _late(name: str, found: Estimate) -> Estimate:
         return lost(found.unit, why)
     if name == "noise.in_loop":
         return found.model_copy(update={"status": "not identifiable", "how": f"a guess: {why}"})
-    if name in ("noise.white", "noise.pink") and found.status == "measured":
+    if name in ("noise.white", "noise.pink") and found.status == "estimated":
         above = (found.value or 0.0) + 2 * (found.std or 0.0)
         how = f"{found.how}; {why}"
         return Estimate(value=above, unit=found.unit, status="bound", how=how)
@@ -67,7 +67,7 @@ def _told(scan: Scan) -> Estimates:
     }
     said = {name: (scan.told.get(key), unit, key) for name, (key, unit) in names.items()}
     return {
-        name: Estimate(value=float(value), unit=unit, status="file", how=f"`{key}`")
+        name: Estimate(value=float(value), unit=unit, status="told", how=f"`{key}`")
         for name, (value, unit, key) in said.items()
         if isinstance(value, int | float) and value > 0
     }
@@ -85,14 +85,14 @@ def loop_gain(scan: Scan) -> Estimate:
         best = min(found, key=lambda one: one.std)
         std = float(np.hypot(best.std, _IDEAL * best.value))
         how = "slope of height over time against the error of the loop"
-        return Estimate(value=best.value, std=std, unit="1/s", status="measured", how=how)
+        return Estimate(value=best.value, std=std, unit="1/s", status="estimated", how=how)
     if len(scan.directions) == 2:
         lag = pair_difference(scan.height["trace"], scan.height["retrace"]).lag
         if lag.value > 0 and lag.significance > SEEN:
             gain = scan.rate / lag.value
             std = gain * float(np.hypot(1 / lag.significance, _SHIFTED))
             how = "shift between trace and retrace"
-            return Estimate(value=gain, std=std, unit="1/s", status="measured", how=how)
+            return Estimate(value=gain, std=std, unit="1/s", status="estimated", how=how)
     why = "one direction without the held signal, or too flat a surface, says nothing of the lag"
     return Estimate(value=None, unit="1/s", status="not identifiable", how=why)
 
@@ -139,4 +139,4 @@ def _motion(scan: Scan, pair: PairDifference | None) -> Estimates:
 def _seen(found: Measured, unit: str, how: str) -> Estimate:
     if not np.isfinite(found.std) or found.std == 0:
         return lost(unit, "the surface is too flat")
-    return Estimate(value=found.value, std=found.std, unit=unit, status="measured", how=how)
+    return Estimate(value=found.value, std=found.std, unit=unit, status="estimated", how=how)

@@ -12,7 +12,7 @@ from nanopilot.analysis.tip.blind import blind_tip
 from nanopilot.core.errors import InvalidRequest, OutOfRange, SignalError
 from nanopilot.twins.spm import Sample, SpmSettings
 from nanopilot.twins.spm.samples import family
-from nanopilot.workflows.fit_twin.estimated import Estimate
+from nanopilot.workflows.estimates import Estimate
 from nanopilot.workflows.fit_twin.estimates import estimate
 from nanopilot.workflows.fit_twin.gap import gap_between, scanned
 from nanopilot.workflows.fit_twin.pool import pooled, settings_of

@@ -10,7 +10,7 @@ from nanopilot.analysis.hum import Hum, find_hum
 from nanopilot.analysis.noise_fit import NoiseFit, fit_noise, noise_shapes
 from nanopilot.analysis.noise_spectra import NoiseSpectrum, neighbours_differ, pair_differs
 from nanopilot.analysis.scan_lag import PairDifference, reading_noise, unlagged, unlagging
-from nanopilot.workflows.fit_twin.estimated import SEEN, Estimate, Estimates, Status, lost
+from nanopilot.workflows.estimates import SEEN, Estimate, Estimates, Status, lost
 from nanopilot.workflows.fit_twin.scans import FloatArray, Scan
 
 #: Frequencies of the mains in hertz.
@@ -31,7 +31,7 @@ def noise_of(scan: Scan, gain: Estimate, pair: PairDifference | None) -> Estimat
     hum = _strongest_hum(scan, pair)
     seen = () if hum is None or hum.significance < SEEN else (hum.frequency,)
     shapes = _shapes(spectrum, scan, gain.value)
-    status: Status = "measured"
+    status: Status = "estimated"
     fits = _fits(spectrum, shapes, sure=True, hum=seen)
     if not fits:
         status, fits = "bound", _fits(spectrum, shapes, sure=False, hum=seen)
@@ -52,7 +52,7 @@ def noise_of(scan: Scan, gain: Estimate, pair: PairDifference | None) -> Estimat
     return {
         "noise.white": _density(fit.white, fit.white_std, status, how),
         "noise.pink": _density(fit.pink, fit.pink_std, status, how),
-        "noise.in_loop": _placed(inside, status == "measured" and len(fits) == 2),
+        "noise.in_loop": _placed(inside, status == "estimated" and len(fits) == 2),
         **_hum(scan, gain, hum, inside=inside),
     }
 
@@ -78,7 +78,7 @@ def _widened(fit: NoiseFit, shifted: NoiseFit) -> NoiseFit:
 
 def _placed(inside: bool, known: bool) -> Estimate:
     how = "whether height and error keep together, or which fits the spectrum better"
-    status: Status = "measured" if known else "not identifiable"
+    status: Status = "estimated" if known else "not identifiable"
     return Estimate(
         value=float(inside), unit="1", status=status, how=how if known else f"a guess: {how}"
     )
@@ -110,7 +110,7 @@ def _density(value: float, std: float, status: Status, how: str) -> Estimate:
     if value <= 2 * std:
         none = f"{how}; not seen"
         return Estimate(value=value + 2 * std, unit="m/sqrt(Hz)", status="bound", how=none)
-    return Estimate(value=value, std=std, unit="m/sqrt(Hz)", status="measured", how=how)
+    return Estimate(value=value, std=std, unit="m/sqrt(Hz)", status="estimated", how=how)
 
 
 def _in_loop(
@@ -163,9 +163,9 @@ def _hum(scan: Scan, gain: Estimate, hum: Hum | None, *, inside: bool) -> Estima
         why = f"{how}, but {hum.frequency:g} Hz keep step with the lines: scan at another rate"
         return {"noise.mains": lost("m", why)}
     frequency = Estimate(
-        value=hum.frequency, unit="Hz", status="measured", how="the stronger of 50 and 60 Hz"
+        value=hum.frequency, unit="Hz", status="estimated", how="the stronger of 50 and 60 Hz"
     )
-    found = Estimate(value=float(amplitude), std=std, unit="m", status="measured", how=how)
+    found = Estimate(value=float(amplitude), std=std, unit="m", status="estimated", how=how)
     return {"noise.mains": found, "noise.mains_frequency": frequency}
 
 

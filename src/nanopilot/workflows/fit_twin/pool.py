@@ -9,7 +9,7 @@ import numpy as np
 
 from nanopilot.core.requests import from_outside
 from nanopilot.twins.spm import SpmSettings
-from nanopilot.workflows.fit_twin.estimated import Estimate, Estimates
+from nanopilot.workflows.estimates import Estimate, Estimates
 from nanopilot.workflows.fit_twin.scans import Scan
 
 #: A number of fewer standard errors than this is left at its default.
@@ -32,7 +32,7 @@ def _agreed(each: Sequence[Estimates]) -> list[Estimates]:
     votes = [(one["noise.in_loop"], one) for one in each if "noise.in_loop" in one]
     if not votes:
         return list(each)
-    known = [one for one in votes if one[1]["noise.pink"].status == "measured"] or votes
+    known = [one for one in votes if one[1]["noise.pink"].status == "estimated"] or votes
     inside = float(np.mean([vote.value or 0.0 for vote, _ in known]) >= 0.5)
     noise = ("noise.white", "noise.pink", "noise.in_loop")
     return [
@@ -46,9 +46,9 @@ def _agreed(each: Sequence[Estimates]) -> list[Estimates]:
 def _joined(found: Sequence[Estimate]) -> Estimate:
     if len(found) == 1:
         return found[0]
-    if all(one.status == "file" for one in found):
+    if all(one.status == "told" for one in found):
         return found[0]
-    measured = [one for one in found if one.status == "measured" and one.value is not None]
+    measured = [one for one in found if one.status == "estimated" and one.value is not None]
     if not measured:
         bounds = [one for one in found if one.value is not None]
         return min(bounds, key=lambda one: one.value or 0.0) if bounds else found[0]
@@ -83,7 +83,7 @@ def settings_of(found: Estimates, scans: Sequence[Scan]) -> SpmSettings:
         tree["loop"]["setpoint"] = first.setpoint
     tree |= {"lever": {}, "electrics": {}, "noise": {}, "motion": {}}
     for name, one in found.items():
-        if one.status == "file":
+        if one.status == "told":
             room, key = name.split(".")
             tree[room][key] = one.value
     if first.mode == "tapping":
@@ -110,7 +110,7 @@ def settings_of(found: Estimates, scans: Sequence[Scan]) -> SpmSettings:
 def _taken(found: Estimate | None, *, bounds: bool) -> float | None:
     if found is None or found.value is None:
         return None
-    if found.status == "measured":
+    if found.status == "estimated":
         certain = found.std is None or abs(found.value) >= _WORTH * found.std
         return found.value if certain else None
     return found.value if bounds and found.status == "bound" else None

@@ -8,7 +8,7 @@ from typing import Literal
 from nanopilot.analysis.surface_statistics import profile_spectrum
 from nanopilot.core.values import Value
 from nanopilot.twins.spm import Sample, SpmSettings
-from nanopilot.workflows.fit_twin.estimated import Estimates
+from nanopilot.workflows.estimates import Estimates
 from nanopilot.workflows.fit_twin.gap import Gap
 from nanopilot.workflows.fit_twin.scans import FloatArray, Scan
 

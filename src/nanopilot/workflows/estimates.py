@@ -1,4 +1,4 @@
-"""A number of an electron microscope, and how well it is known."""
+"""A number of an instrument, and how well it is known."""
 
 from __future__ import annotations
 
