@@ -17,13 +17,13 @@ from nanopilot.twins.stem.scene import Excitations
 from nanopilot.twins.stem.spectra.columns import Places
 from nanopilot.twins.stem.spectra.losses import loss_probability
 from nanopilot.twins.stem.spectra.particle_modes import depolarisation
-from nanopilot.twins.stem.spectra.plasmons import (
+from nanopilot.twins.stem.spectra.plasmonic_particle import (
     METALS,
     Mode,
-    ParticleModes,
     PlasmonicParticle,
     decay_length,
 )
+from nanopilot.twins.stem.spectra.plasmons import ParticleModes
 
 NM = 1e-9
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]

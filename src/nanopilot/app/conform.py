@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 from uuid import uuid4
 
+from nanopilot.app.contract_finding import Finding
 from nanopilot.core.errors import MissingExtra, UnknownName
 from nanopilot.instruments import Guard
-
-Verdict = Literal["passed", "failed", "not applicable"]
 
 #: The rules live in `nanopilot.testing`, which nothing that runs may import: pytest does.
 _MODULE = """
@@ -32,33 +29,6 @@ _OPTIONS = (
     "-p",
     "no:terminal",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of one rule.
-
-    Parameters
-    ----------
-    capability, rule : str
-        Such as ``"Scanner"`` and ``"frame-has-shape"``.
-    sentence : str
-        What the rule demands.
-    verdict : {"passed", "failed", "not applicable"}
-        Not applicable: the instrument has nothing that the rule speaks of.
-    reason : str
-        Why it failed or does not apply, in one line.
-    """
-
-    capability: str
-    rule: str
-    sentence: str
-    verdict: Verdict
-    reason: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """Return it as JSON types."""
-        return asdict(self)
 
 
 def conform(

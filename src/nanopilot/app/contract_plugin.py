@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nanopilot.app.conform import Finding
+from nanopilot.app.contract_finding import Finding
 from nanopilot.instruments import Guard
 
 #: Exit codes of pytest that mean that every rule was tried.

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from nanopilot.app.twin_picture import Picture
+from nanopilot.app.stem_picture import StemShown
+from nanopilot.app.twin_picture import FloatArray, Picture
 from nanopilot.core.adjustables import Positioner
 from nanopilot.core.capabilities import Camera, PointSpectroscopy, Scanner
-from nanopilot.core.errors import Unsupported
 from nanopilot.core.requests import CameraRequest, ScanRequest, SpectrumRequest, from_outside
-from nanopilot.core.signals import SignalSet
 from nanopilot.twins.stem.twin import StemTwin
-
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Fields of the truth that number things.
 _LABELS = frozenset(("grain", "phase", "particle", "layer", "domain"))
@@ -25,77 +17,6 @@ _LABELS = frozenset(("grain", "phase", "particle", "layer", "domain"))
 _SECONDS = {"energy": 0.1, "xray": 20.0}
 #: Atoms that are drawn one by one, at most.
 _DRAWN = 20_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StemShown:
-    """What was looked at.
-
-    Parameters
-    ----------
-    seen, true : tuple of Picture
-        Channels of the frame, and fields of the sample over the same places.
-    atoms : dict of int to numpy.ndarray
-        Places of the atoms within the frame by atomic number, metres, shape (n, 2).
-    patterns : SignalSet
-        Pattern and ronchigram at the middle.
-    spectra : dict of str to numpy.ndarray
-        By channel: energies (eV) and counts at the middle, shape (2, n).
-    width : float
-        Of the frame in metres.
-    dose : float
-        Electrons per square metre that the frame gave.
-    facts : mapping
-        What is true of the sample as a whole.
-    """
-
-    seen: tuple[Picture, ...]
-    true: tuple[Picture, ...]
-    atoms: dict[int, FloatArray]
-    patterns: SignalSet
-    spectra: dict[str, FloatArray]
-    width: float
-    dose: float
-    facts: Mapping[str, Any]
-
-    def draw(self, title: str, path: Path) -> None:
-        """Write the picture.
-
-        Raises
-        ------
-        Unsupported
-            The file would be no PNG.
-        """
-        from nanopilot.app.stem_picture import draw_stem
-
-        if path.suffix.lower() != ".png":
-            raise Unsupported(f"`out` is {path}; the picture is a PNG, so let it end in .png.")
-        draw_stem(self, title, path)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return ranges of channels, patterns and spectra, the dose and the facts, as JSON."""
-        patterns = {
-            str(name): {"pixels": one.shape[-1], "counts": float(one.sum())}
-            for name, one in self.patterns.items()
-        }
-        spectra = {
-            name: {
-                "low": float(one[0, 0]),
-                "high": float(one[0, -1]),
-                "counts": float(one[1].sum()),
-            }
-            for name, one in self.spectra.items()
-        }
-        return {
-            "width": self.width,
-            "dose": self.dose,
-            "channels": [one.to_dict() for one in self.seen],
-            "truth": [one.to_dict() for one in self.true],
-            "atoms": {str(number): len(places) for number, places in self.atoms.items()},
-            "patterns": patterns,
-            "spectra": spectra,
-            "facts": dict(self.facts),
-        }
 
 
 def look_stem(twin: StemTwin, *, lines: int = 256, width: float | None = None) -> StemShown:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,10 +18,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from nanopilot.app.report.drawing import RUN, drawing_style, ticks
 from nanopilot.app.report.numbers import power_of_ten
 from nanopilot.app.report.scales import scale_for
-from nanopilot.app.twin_picture import Picture, draw_image
-
-if TYPE_CHECKING:
-    from nanopilot.app.show_stem import FloatArray, StemShown
+from nanopilot.app.twin_picture import FloatArray, Picture, draw_image
+from nanopilot.core.errors import Unsupported
+from nanopilot.core.signals import SignalSet
 
 #: Inches of a panel, and of the square in it; panels in a row; dots per inch.
 _WIDE, _HIGH, _SIDE, _ACROSS, _DPI = 2.55, 2.35, 1.9, 4, 110
@@ -30,18 +31,76 @@ _SYMBOLS = {
 }  # fmt: skip
 
 
-def draw_stem(shown: StemShown, title: str, path: Path) -> None:
-    """Write one PNG: what the instrument sees above, what is there below.
+@dataclass(frozen=True, slots=True, eq=False)
+class StemShown:
+    """What was looked at.
 
     Parameters
     ----------
-    shown : StemShown
-        What was looked at.
-    title : str
-        Above it all.
-    path : Path
-        Of the PNG.
+    seen, true : tuple of Picture
+        Channels of the frame, and fields of the sample over the same places.
+    atoms : dict of int to numpy.ndarray
+        Places of the atoms within the frame by atomic number, metres, shape (n, 2).
+    patterns : SignalSet
+        Pattern and ronchigram at the middle.
+    spectra : dict of str to numpy.ndarray
+        By channel: energies (eV) and counts at the middle, shape (2, n).
+    width : float
+        Of the frame in metres.
+    dose : float
+        Electrons per square metre that the frame gave.
+    facts : mapping
+        What is true of the sample as a whole.
     """
+
+    seen: tuple[Picture, ...]
+    true: tuple[Picture, ...]
+    atoms: dict[int, FloatArray]
+    patterns: SignalSet
+    spectra: dict[str, FloatArray]
+    width: float
+    dose: float
+    facts: Mapping[str, Any]
+
+    def draw(self, title: str, path: Path) -> None:
+        """Write the picture.
+
+        Raises
+        ------
+        Unsupported
+            The file would be no PNG.
+        """
+        if path.suffix.lower() != ".png":
+            raise Unsupported(f"`out` is {path}; the picture is a PNG, so let it end in .png.")
+        _draw(self, title, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ranges of channels, patterns and spectra, the dose and the facts, as JSON."""
+        patterns = {
+            str(name): {"pixels": one.shape[-1], "counts": float(one.sum())}
+            for name, one in self.patterns.items()
+        }
+        spectra = {
+            name: {
+                "low": float(one[0, 0]),
+                "high": float(one[0, -1]),
+                "counts": float(one[1].sum()),
+            }
+            for name, one in self.spectra.items()
+        }
+        return {
+            "width": self.width,
+            "dose": self.dose,
+            "channels": [one.to_dict() for one in self.seen],
+            "truth": [one.to_dict() for one in self.true],
+            "atoms": {str(number): len(places) for number, places in self.atoms.items()},
+            "patterns": patterns,
+            "spectra": spectra,
+            "facts": dict(self.facts),
+        }
+
+
+def _draw(shown: StemShown, title: str, path: Path) -> None:
     true = list(shown.true)[: 2 * _ACROSS - 1]
     below = math.ceil((len(true) + bool(shown.atoms)) / _ACROSS)
     rows = math.ceil(len(shown.seen) / _ACROSS) + 1 + below

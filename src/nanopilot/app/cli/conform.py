@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nanopilot.app.conform import Finding
+    from nanopilot.app.contract_finding import Finding
 
 
 def add_to(app: typer.Typer) -> None:

@@ -19,7 +19,7 @@ from nanopilot.twins.stem.samples.recipe import BoolArray, FloatArray, IntArray,
 from nanopilot.twins.stem.scene import Scene, flat, no_atoms
 
 if TYPE_CHECKING:
-    from nanopilot.twins.stem.spectra.plasmons import PlasmonicParticle
+    from nanopilot.twins.stem.spectra.plasmonic_particle import PlasmonicParticle
 
 Kind = Literal["disc", "rod", "triangle", "dimer"]
 #: Width of a rod over its length, and height of a triangle over its side.
@@ -104,7 +104,7 @@ class Array(Recipe):
         )
 
     def _particles(self, rng: np.random.Generator, size: float) -> list[PlasmonicParticle]:
-        from nanopilot.twins.stem.spectra.plasmons import PlasmonicParticle
+        from nanopilot.twins.stem.spectra.plasmonic_particle import PlasmonicParticle
 
         side = max(1, int(size / self.pitch * (1 + 1e-9)))
         if side**2 > 10_000:

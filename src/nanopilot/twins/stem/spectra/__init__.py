@@ -12,7 +12,8 @@ from nanopilot.twins.stem.spectra.losses import (
     loss_probability,
     mean_losses,
 )
-from nanopilot.twins.stem.spectra.plasmons import ParticleModes, PlasmonicParticle
+from nanopilot.twins.stem.spectra.plasmonic_particle import PlasmonicParticle
+from nanopilot.twins.stem.spectra.plasmons import ParticleModes
 from nanopilot.twins.stem.spectra.xrays import count_xrays, xray_axis, xray_probability
 
 __all__ = [

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanopilot.twins.stem.spectra.columns import FloatArray
-from nanopilot.twins.stem.spectra.plasmons import (
-    _FERMI,
-    _LIGHT,
+from nanopilot.twins.stem.spectra.plasmonic_particle import (
+    FERMI,
+    LIGHT,
     METALS,
     Drude,
     Mode,
@@ -84,18 +84,18 @@ def _resonance(shape: _Shape, metal: Drude, surrounding: float) -> tuple[float, 
     energy = _drude(metal, still, surrounding)
     factor = still
     for _ in range(60):
-        wave = energy * math.sqrt(surrounding) / _LIGHT
+        wave = energy * math.sqrt(surrounding) / LIGHT
         late = wave**2 * volume / (2 * math.pi * shape.piece[0])
         factor = still**2 / (still + late) + volume * shape.coupling
         factor = max(factor, _LEAST * still)
         before, energy = energy, 0.5 * (energy + _drude(metal, factor, surrounding))
         if abs(energy - before) < 1e-6:
             break
-    wave = energy * math.sqrt(surrounding) / _LIGHT
+    wave = energy * math.sqrt(surrounding) / LIGHT
     stiffness = metal.background + surrounding * (1 - factor) / factor
     sent = energy * surrounding * wave**3 * volume / (6 * math.pi) / factor**2 / stiffness
     bright = 1.0 if shape.pieces == 1 else 0.1
-    width = metal.damping + _FERMI / min(shape.piece) + min(bright * sent, 0.25 * energy)
+    width = metal.damping + FERMI / min(shape.piece) + min(bright * sent, 0.25 * energy)
     width += 0.3 / (1 + math.exp((metal.interband - energy) / 0.1))
     strength = volume / (4 * math.pi) * surrounding * (energy / (metal.plasma * factor)) ** 2
     return energy, width, strength / shape.pieces
