@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import import_module
-
 import numpy as np
 
 from nanopilot.core.errors import InvalidRequest
 from nanopilot.core.requests import from_outside
+from nanopilot.twins.samples.named_recipe import NamedRecipe
 from nanopilot.twins.spm.sample import Sample
 from nanopilot.twins.spm.samples.recipe import Grid, Recipe
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Makes samples of one kind.
+class Family(NamedRecipe[Recipe]):
+    """Makes samples of one kind, of modules of this package."""
 
-    Parameters
-    ----------
-    about : str
-        What it is, in a few words.
-    path : str
-        ``"module:Recipe"`` below this package.
-    """
-
-    about: str
-    path: str
-
-    @property
-    def recipe(self) -> type[Recipe]:
-        """The settings it takes."""
-        module, name = self.path.split(":")
-        found: type[Recipe] = getattr(import_module(f"{__package__}.{module}"), name)
-        return found
+    __slots__ = ()
 
     def settings(self) -> dict[str, object]:
         """Return the names of its settings, each with what it is unless told otherwise."""

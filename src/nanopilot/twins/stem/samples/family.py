@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import import_module
-
 import numpy as np
 from pydantic import Field
 
@@ -12,6 +9,7 @@ from nanopilot.core.errors import OutOfRange
 from nanopilot.core.requests import from_outside
 from nanopilot.core.units import Length
 from nanopilot.core.values import Value
+from nanopilot.twins.samples.named_recipe import NamedRecipe
 from nanopilot.twins.stem.samples.recipe import Recipe
 from nanopilot.twins.stem.scene import Scene
 
@@ -20,27 +18,10 @@ class _Extent(Value):
     size_m: Length = Field(gt=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Makes samples of one kind.
+class Family(NamedRecipe[Recipe]):
+    """Makes samples of one kind, of modules of this package."""
 
-    Parameters
-    ----------
-    about : str
-        What it is, in a few words.
-    path : str
-        ``"module:Recipe"`` below this package.
-    """
-
-    about: str
-    path: str
-
-    @property
-    def recipe(self) -> type[Recipe]:
-        """The settings it takes."""
-        module, name = self.path.split(":")
-        found: type[Recipe] = getattr(import_module(f"{__package__}.{module}"), name)
-        return found
+    __slots__ = ()
 
     def settings(self) -> dict[str, object]:
         """Return the names of its settings, each with what it is unless told otherwise, as JSON."""
