@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-
-import pytest
-from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_rooms_import_only_what_they_may(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(ROOT)  # import-linter reads its contracts from the working directory
-    failed = lint_imports(no_cache=True, no_logo=True)
-    assert not failed, capsys.readouterr().out
+def test_rooms_import_only_what_they_may() -> None:
+    # In a process of its own: it turns off every logger there is. It reads its contracts from cwd.
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    found = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr

@@ -12,6 +12,9 @@ from nanopilot.testing.asking import CLOCK_SLACK, MeasuringContract
 from nanopilot.testing.rules import refused, rule
 from nanopilot.testing.running import AcquisitionTests
 
+#: Measurements of which one has to take as long as `estimate` says.
+_TRIES = 3
+
 
 class RequestTests(MeasuringContract):
     """Rules of requests and of what they give."""
@@ -78,10 +81,15 @@ class RequestTests(MeasuringContract):
         """`estimate` gives the time within a factor of three and a second, and the right counts."""
         request = self.small(scope)
         self.supported(scope, request)
-        expected, before = self.part(scope).estimate(request), scope.clock.now()
-        self.part(scope).start(request).result()
-        took = scope.clock.now() - before
+        expected = self.part(scope).estimate(request)
         assert math.isfinite(expected.seconds), f"`seconds` is {expected.seconds}"
+        # Of an instrument in real time, the computer may be late once: it is not late every time.
+        for _ in range(_TRIES):
+            before = scope.clock.now()
+            self.part(scope).start(request).result()
+            took = scope.clock.now() - before
+            if took / 3 - 1 <= expected.seconds:
+                break
         assert took / 3 - 1 <= expected.seconds <= 3 * took + 1, (
             f"`estimate` says {expected.seconds:g} s; it took {took:g} s"
         )
