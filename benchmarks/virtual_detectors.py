@@ -1,9 +1,9 @@
 """One annular detector over 1.2 GB of patterns in the page cache, by LiberTEM and by us.
 
-LiberTEM runs in this process, which is the fastest of its executors on few cores, and as
+LiberTEM runs in this process, as fast as its executor with threads on few cores, and as
 `libertem.api.Context()` makes it when nothing else is said: with worker processes. The goal is
-held against the faster of the two. What memory a set larger than it takes is measured apart, in
-a process of its own, pages of the file that are mapped into it included.
+held against the faster of the two; both are warm. What memory a set larger than it takes is
+measured apart, in a process of its own, pages of the file that are mapped into it included.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def test_a_column_outside_the_frame_writes_nothing_there(away: int, across: bool
     # What lies before the scratch space is told from it by its value.
     around = np.full((side + 3, side), 7.25)
     space = around[1 : side + 2]
-    found = listed(image, model, own, inverse, setting, space, np.empty((side * side, 5)))
+    found = listed(image, model, own, inverse, setting, space, np.empty((5, side * side)))
     gathered(image, model, own, inverse, setting, space, np.empty((5, 4)))
     assert (around[0] == 7.25).all()
     assert (found > 0) == (abs(away) <= reach)

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanopilot.analysis import pattern_blocks, virtual_detectors
-from nanopilot.analysis.pattern_blocks import Patterns, let_go
+from nanopilot.analysis.pattern_blocks import Patterns
 from nanopilot.analysis.pattern_masks import (
     CentreOfMass,
     Mask,
@@ -296,18 +296,15 @@ def test_what_makes_no_sense_is_refused_in_words() -> None:
         virtual_images(frame, MASKS)
 
 
-def test_pages_are_given_back_and_private_changes_are_not_lost(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.ones((64, 4096), np.float32))
-    private = np.load(tmp_path / "a.npy", mmap_mode="c")
-    private[3] = 7
-    for block in (private, np.asarray(private), private[2:5]):
-        let_go(block)
-    assert (private[3] == 7).all()
-    shared = np.load(tmp_path / "a.npy", mmap_mode="r+")
-    shared[3] = 7
-    let_go(shared[2:9])
-    assert (shared[3] == 7).all()
-    let_go(np.ones(10))
+@given(st.integers(0, 8), st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]))
+def test_lines_fetched_are_those_that_are_read(seed: int, dtype: Any) -> None:
+    rng = np.random.default_rng(seed)
+    masks = {name: (rng.random(SHAPE[2:]) < 0.02).astype(float) for name in "ab"}
+    masks["a"][0, 0] = masks["b"][-1, -1] = 1.0
+    plan = virtual_detectors._plan(Patterns.on_grid(counts(dtype), 1e-10, ANGLE), masks)
+    line = 64 // np.dtype(dtype).itemsize
+    read = {pixel // line * line for mask in masks.values() for pixel in np.flatnonzero(mask)}
+    assert plan.lines.tolist() == sorted(read)
 
 
 _LARGE = """

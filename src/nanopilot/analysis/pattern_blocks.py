@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
 
+from nanopilot.analysis.pattern_files import FileBehind, let_go
 from nanopilot.core.errors import SignalError
 from nanopilot.core.signals import Axis, Signal, check
 
@@ -17,8 +17,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 Part = tuple[slice, ...]
 
-#: Bytes of one block, where the chunks of a file do not ask for more.
-BLOCK_BYTES = 16 << 20
+#: Bytes of one block, where the chunks of a file do not ask for more; a cache holds a few of them.
+BLOCK_BYTES = 4 << 20
 
 
 class Values(Protocol):
@@ -149,12 +149,21 @@ class Patterns:
                 for p, step, n in zip(place, steps, outer, strict=True)
             )
 
-    def read(self, part: Part) -> Array:
+    def read(self, part: Part, behind: FileBehind | None = None) -> Array:
         """Return a block as it lies in memory, shape (places, ky * kx); without copying if it can.
 
         Types that numba does not know become such as hold the same numbers.
+
+        Parameters
+        ----------
+        part : tuple of slice
+            One of `parts`.
+        behind : FileBehind, optional
+            Of `values`: the block is read from there.
         """
         found = block = np.asarray(self.values[part])
+        if behind is not None:
+            found = block = behind.read(found)
         if block.dtype == np.float16:
             block = block.astype(np.float32)
         elif block.dtype == np.bool_:
@@ -190,26 +199,3 @@ def _chunks(values: Values, outer: int) -> tuple[int, ...]:
 
 def _aligned(count: int, chunk: int) -> int:
     return max(1, chunk, count // chunk * chunk)
-
-
-def let_go(block: Array) -> None:
-    """Give back the pages of a memory map that a block has made resident; others are left alone.
-
-    The system reads them again when they are asked for. A map whose changes are private is left
-    as it is: there they would be lost.
-    """
-    base: Any = block
-    mapped = False
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap):
-            if base.mode == "c":
-                return
-            mapped = True
-        base = base.base
-    if not (mapped and isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED")):
-        return
-    start = np.frombuffer(base, np.uint8).ctypes.data
-    low, high = np.lib.array_utils.byte_bounds(block)
-    first = (low - start) // mmap.PAGESIZE * mmap.PAGESIZE
-    if high - start > first:
-        base.madvise(mmap.MADV_DONTNEED, first, high - start - first)

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nanopilot.analysis.pattern_blocks import BLOCK_BYTES, Part, Patterns, let_go
+from nanopilot.analysis.pattern_blocks import BLOCK_BYTES, Part, Patterns
+from nanopilot.analysis.pattern_files import FileBehind, let_go
 from nanopilot.analysis.pattern_masks import CentreOfMass, Mask, Ring
 from nanopilot.core.errors import InvalidRequest, OutOfRange
 from nanopilot.core.requests import from_outside
@@ -28,9 +30,11 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 #: Called with patterns done, patterns in all, and what is being done.
 Progress = Callable[[int, int, str], None]
 
-#: So much of a memory map stays resident, for the next detector; what comes after is let go.
+#: So much of a memory map stays resident, for the next detector; what comes after is read past it.
 KEPT_BYTES = 512 << 20
 _THREADS = 2
+#: Of a cache.
+_LINE_BYTES = 64
 
 
 def virtual_images(
@@ -127,6 +131,7 @@ class _Plan:
     runs: IntArray
     masks: IntArray
     weights: FloatArray
+    lines: IntArray
 
 
 def _plan(patterns: Patterns, masks: Mapping[str, Mask]) -> _Plan:
@@ -165,7 +170,10 @@ def _plan(patterns: Patterns, masks: Mapping[str, Mask]) -> _Plan:
         if not once:
             weights.append(values.ravel().astype(float))
     table = np.array(weights) if weights else np.zeros((1, len(ky) * len(kx)))
-    return _Plan(tuple(sums), np.concatenate(runs), np.array(rows), table)
+    step = max(1, _LINE_BYTES // patterns.values.dtype.itemsize)
+    read = np.flatnonzero(np.any(list(sums.values()), axis=0))
+    lines = np.unique(read // step) * step
+    return _Plan(tuple(sums), np.concatenate(runs), np.array(rows), table, lines)
 
 
 def _weights(name: str, mask: FloatArray, shape: tuple[int, int]) -> FloatArray:
@@ -183,16 +191,17 @@ def _blocks(patterns: Patterns, plan: _Plan) -> Iterator[tuple[Part, FloatArray]
     from nanopilot.analysis.virtual_detector_kernels import integrate
 
     kept = KEPT_BYTES // BLOCK_BYTES
+    behind = FileBehind.of(patterns.values)
 
     def work(number: int, part: Part) -> tuple[Part, FloatArray]:
-        block = patterns.read(part)
+        block = patterns.read(part, behind if number >= kept else None)
         sums = np.empty((len(block), len(plan.names)))
-        integrate(block, plan.runs, plan.masks, plan.weights, sums)
+        integrate(block, plan.runs, plan.masks, plan.weights, plan.lines, sums)
         if number >= kept:
             let_go(block)
         return part, sums
 
-    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+    with behind or nullcontext(), ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         yield from pool.map(work, count(), patterns.parts())
 
 

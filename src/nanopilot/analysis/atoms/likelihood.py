@@ -153,10 +153,10 @@ def gains(
         first = np.int64(part) * len(table) // PARTS
         last = (np.int64(part) + 1) * len(table) // PARTS
         size = 2 * setting[0] + 1
-        space, pixels = np.empty((size + 1, size)), np.empty((size * size, 5))
+        space, pixels = np.empty((size + 1, size)), np.empty((5, size * size))
         for n in range(first, last):
             count = listed(image, model, table[n], inverse, setting, space, pixels)
-            found[n], tilts[n] = _compared(pixels[:count], table[n], setting)
+            found[n], tilts[n] = _compared(pixels[:, :count], table[n], setting)
     return found, tilts
 
 
@@ -170,7 +170,10 @@ def listed(  # noqa: PLR0913, PLR0917 - a kernel: what it needs, one by one
     space: Array,
     out: Array,
 ) -> int:
-    """List count, mean without own background, own stamp, dy and dx of the window's pixels."""
+    """List count, mean without own background, own stamp, dy and dx of the window's pixels.
+
+    They are the rows of `out`, shape (5, pixels).
+    """
     reach = setting[0]
     low, high = window(own[ROW], reach, image.shape[0])
     left, right = window(own[COLUMN], reach, image.shape[1])
@@ -181,21 +184,22 @@ def listed(  # noqa: PLR0913, PLR0917 - a kernel: what it needs, one by one
     for i in range(low, high):
         chord = half_chord(i, middle, reach)
         for j in range(max(left, centre - chord), min(right, centre + chord + 1)):
-            out[count, 0], out[count, 1] = image[i, j], model[i, j]
-            out[count, 2], out[count, 3] = stamp[i - low, j - left], i - own[ROW]
-            out[count, 4] = j - own[COLUMN]
+            out[0, count], out[1, count] = image[i, j], model[i, j]
+            out[2, count], out[3, count] = stamp[i - low, j - left], i - own[ROW]
+            out[4, count] = j - own[COLUMN]
             count += 1
     return count
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=REORDERED)
 def _levels(pixels: Array, ground: float, height: float, setting: Setting) -> tuple[float, float]:
     """Return background and height that fit best; a height of 0 stays 0."""
     _, gain, dark, floor = setting
     free = height > 0
     for _ in range(_STEPS):
         s0, s1, f00, f01, f11 = 5 * (0.0,)
-        for value, others, shape, _, _ in pixels:
+        for k in range(pixels.shape[1]):
+            value, others, shape = pixels[0, k], pixels[1, k], pixels[2, k]
             mean = others + height * shape + ground
             weight = 1.0 / max(gain * mean + dark, floor)
             away = (value - mean) * weight
@@ -213,32 +217,28 @@ def _levels(pixels: Array, ground: float, height: float, setting: Setting) -> tu
     return ground, height
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=REORDERED)
 def _compared(pixels: Array, own: Array, setting: Setting) -> tuple[float, float]:
     """Return gain and tilt of one column from the pixels of its window.
 
     Where too little of it is within the frame nothing speaks for it.
     """
-    if len(pixels) < _FEWEST:
+    if pixels.shape[1] < _FEWEST:
         return 0.0, 0.0
     _, gain, dark, floor = setting
-    pixels[:, 1] -= own[HEIGHT] * pixels[:, 2]
+    pixels[1] -= own[HEIGHT] * pixels[2]
     level, height = _levels(pixels, own[GROUND], max(own[HEIGHT], 1e-9), setting)
-    bare, _ = _levels(pixels, level + height * pixels[:, 2].mean(), 0.0, setting)
-    total = 0.0
-    tilts = np.zeros((2, 2))
-    for value, others, shape, dy, dx in pixels:
-        mean = others + height * shape + level
+    bare, _ = _levels(pixels, level + height * pixels[2].mean(), 0.0, setting)
+    total, t0, t1, f0, f1 = 5 * (0.0,)
+    for k in range(pixels.shape[1]):
+        value, others, dy, dx = pixels[0, k], pixels[1, k], pixels[3, k], pixels[4, k]
+        mean = others + height * pixels[2, k] + level
         total += likelier(value, mean, others + bare, setting)
         weight = 1.0 / max(gain * mean + dark, floor)
-        tilts[0, 0] += weight * (value - mean) * dy
-        tilts[0, 1] += weight * dy * dy
-        tilts[1, 0] += weight * (value - mean) * dx
-        tilts[1, 1] += weight * dx * dx
-    tilt = 0.0
-    for along in range(2):
-        if tilts[along, 1] > 0:
-            tilt += tilts[along, 0] ** 2 / tilts[along, 1]
+        away = (value - mean) * weight
+        t0, t1 = t0 + away * dy, t1 + away * dx
+        f0, f1 = f0 + weight * dy * dy, f1 + weight * dx * dx
+    tilt = (t0 * t0 / f0 if f0 > 0 else 0.0) + (t1 * t1 / f1 if f1 > 0 else 0.0)
     return 2.0 * total, tilt
 
 

@@ -36,11 +36,11 @@ def shape_scores(
         first = np.int64(part) * len(table) // PARTS
         last = (np.int64(part) + 1) * len(table) // PARTS
         size = 2 * setting[0] + 1
-        space, pixels = np.empty((size + 1, size)), np.empty((size * size, 5))
+        space, pixels = np.empty((size + 1, size)), np.empty((5, size * size))
         work = np.zeros((8, 7))
         for n in range(first, last):
             count = listed(image, model, table[n], inverse, setting, space, pixels)
-            _summed(pixels[:count], table[n], inverse, setting, work)
+            _summed(pixels[:, :count], table[n], inverse, setting, work)
             _eliminated(work, found[n])
     return found
 
@@ -51,7 +51,9 @@ def _summed(pixels: Array, own: Array, inverse: Array, setting: Setting, work: A
     _, gain, dark, floor = setting
     work[:] = 0.0
     slope = np.empty(7)
-    for value, model, shape, dy, dx in pixels:
+    for k in range(pixels.shape[1]):
+        value, model, shape = pixels[0, k], pixels[1, k], pixels[2, k]
+        dy, dx = pixels[3, k], pixels[4, k]
         mean = own[GROUND] + model
         weight = 1.0 / max(gain * mean + dark, floor)
         tall = own[HEIGHT] * shape
