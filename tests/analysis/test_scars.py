@@ -143,6 +143,23 @@ def test_strokes_of_one_height_are_found_on_domes() -> None:
     assert np.mean(false) < 10
 
 
+def test_stroke_over_particles_is_found_from_end_to_end() -> None:
+    hit = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        y, x = np.indices((80, 96))
+        clean = rng.normal(0, 0.05, y.shape)
+        for _ in range(24):  # half spheres as high as three strokes
+            row, column = rng.uniform(0, 80), rng.uniform(0, 96)
+            inside = 36 - (y - row) ** 2 - (x - column) ** 2
+            clean = np.maximum(clean, np.where(inside > 0, np.sqrt(np.maximum(inside, 0)) / 2, -9))
+        stroke = np.zeros(y.shape, dtype=bool)
+        stroke[30:32, 30:70] = stroke[55:57, 20:52] = True
+        found = RemoveScars().find(clean + stroke + rng.normal(0, 0.3, (80, 1)))
+        hit.append(found[stroke].mean())
+    assert np.mean(hit) > 0.97
+
+
 @pytest.mark.parametrize("heights", [(2.0, -1.5), (2.0, 3.0), (-3.0, -1.5, -1.5), (2.0, -2.0, 2.0)])
 def test_strokes_that_touch_are_all_found(heights: tuple[float, ...]) -> None:
     clean, stroke = hills(7, 0.02), np.zeros((64, 80))

@@ -91,21 +91,28 @@ class RemoveScars:
         # the line: the plain ones are left out when the offsets are told.
         plain = self._seen(heights, heights, _PLAIN * self.threshold)
         bad = self._seen(heights, np.where(plain, np.nan, heights), self.threshold)
+        # Of a stroke over particles only parts may have been seen: its one height tells the rest.
+        bad |= self._even(heights, bad)
         for _ in range(_ROUNDS):
-            more = self._even(np.where(bad, np.nan, heights))
+            more = self._even(np.where(bad, np.nan, heights), bad)
             if not more.any():
                 break
             bad |= more
         return bad
 
-    def _even(self, heights: FloatArray) -> BoolArray:
-        """Return runs of one height, of those side by side only the plainest."""
+    def _even(self, heights: FloatArray, bad: BoolArray) -> BoolArray:
+        """Return runs of one height, of those side by side only the plainest.
+
+        Pixels known to be bad do not tell how lines are offset, nor what noise is.
+        """
         found = np.zeros(heights.shape, dtype=bool)
-        level = heights - line_offsets(heights, "differences")[:, None]
-        apart = np.diff(level, axis=0)
+        trusted = np.where(bad, np.nan, heights)
+        offsets = line_offsets(trusted, "differences")[:, None]
+        level, trusted = heights - offsets, trusted - offsets
+        apart = np.diff(trusted, axis=0)
         # What all lines have in common, such as tilt, is in no difference.
-        rest = level - np.median(np.where(np.isnan(level), 0.0, level), axis=0)
-        floors = _FLOOR * robust_std(rest), _JOINED * robust_std(level)
+        rest = trusted - np.median(np.where(np.isnan(trusted), 0.0, trusted), axis=0)
+        floors = _FLOOR * robust_std(rest), _JOINED * robust_std(trusted)
         noise = max(robust_std(apart), *floors)
         if not noise or heights.shape[1] < self.length:
             return found
