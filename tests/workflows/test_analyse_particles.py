@@ -7,11 +7,14 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
+from nanopilot.analysis.particle_shapes import OutlineParticles
 from nanopilot.bench.particle_scenes import draw_pair
 from nanopilot.core.errors import OutOfRange, SignalError
 from nanopilot.core.signals import Axis, Signal, check_set, make_signal
 from nanopilot.workflows.analyse.particles import AnalyseParticles
+from nanopilot.workflows.analyse.standing_out import standing_out
 
 NM = 1e-9
 CLASSICAL = AnalyseParticles(method="classical")
@@ -131,3 +134,50 @@ def test_textures_are_not_taken_for_particles_on_a_ground() -> None:
     for variance in (0.003, 0.03):
         for drawn in draw_pair(rng, variance):
             assert AnalyseParticles()(drawn.frame).summary["approach"] == "search"
+
+
+def on_uneven_light(sign: int) -> Signal:
+    """Draw discs under light that falls off to a corner, which stays dark; counts scatter."""
+    rng = np.random.default_rng(3)
+    y, x = np.indices((320, 320)) / 320
+    light = np.clip(60 * (x + y - 0.15), 0, None) * (1 + 0.05 * gaussian_filter(
+        rng.normal(size=x.shape), 1.5) / 0.19)  # fmt: skip
+    for row in range(40, 320, 60):
+        for column in range(40, 320, 60):
+            there = np.hypot(320 * y - row, 320 * x - column) < 9
+            light = np.where(there, light * 0.3 if sign < 0 else light + 80, light)
+    axes = {dim: Axis(NM * np.arange(320), "m", "position") for dim in ("y", "x")}
+    return make_signal(rng.poisson(light).astype(float), axes, quantity="counts", units="1")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_uneven_light_makes_no_particles(sign: int) -> None:
+    said = AnalyseParticles(approach="ground")(on_uneven_light(sign))
+    places = np.stack([said.table["y"], said.table["x"]], axis=1) / NM
+    away = np.abs((places - 40 + 30) % 60 - 30)
+    assert (away < 1.5).all()
+    # In the corner that no light falls on, nothing dark is seen.
+    assert 24 <= len(places) <= 25
+
+
+def test_a_detector_out_of_range_is_doubted() -> None:
+    shown, _ = on_carbon(0)
+    clipped = shown.copy(data=np.minimum(shown.to_numpy(), 60.0))
+    (said,) = AnalyseParticles()(clipped).doubts
+    assert "the brightest value, 60" in said
+    flat = AnalyseParticles()(shown.copy(data=np.full(shown.shape, 255.0)))
+    assert any("one value" in one for one in flat.doubts)
+    assert flat.table.sizes["point"] == 0
+
+
+def test_what_covers_most_of_a_frame_is_no_particle_on_a_ground() -> None:
+    y, x = np.indices((256, 256)) - 127.5
+    thick = np.sqrt(np.clip(125**2 - x**2 - y**2, 0, None)) / 125
+    counts = np.random.default_rng(0).poisson(30 + 1200 * thick).astype(float)
+    axes = {dim: Axis(NM * np.arange(256), "m", "position") for dim in ("y", "x")}
+    shown = make_signal(counts, axes, quantity="counts", units="1")
+    outlined = OutlineParticles()(shown)
+    # The middle is taken for the ground, so that most of the frame differs from it.
+    assert (outlined.labels.to_numpy() > 0).mean() > 0.5
+    assert standing_out(shown, outlined) == 0
+    assert AnalyseParticles()(shown).summary["approach"] == "search"

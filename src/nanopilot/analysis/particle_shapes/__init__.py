@@ -1,7 +1,7 @@
 """Particles of transmission frames: outlined one by one, measured, and sorted by their shape."""
 
 from nanopilot.analysis.particle_shapes.alignment import align_labels
-from nanopilot.analysis.particle_shapes.features import shape_features, whole
+from nanopilot.analysis.particle_shapes.features import shape_features, shaped, whole
 from nanopilot.analysis.particle_shapes.instances import Instance, match_instances
 from nanopilot.analysis.particle_shapes.mixture import Mixture, fit_mixture
 from nanopilot.analysis.particle_shapes.operator import Outlined, OutlineParticles
@@ -32,6 +32,7 @@ __all__ = [
     "fit_mixture",
     "match_instances",
     "shape_features",
+    "shaped",
     "sureness",
     "whole",
 ]

@@ -82,8 +82,17 @@ def whole(table: SignalSet) -> BoolArray:
 
     Not at the edge of the frame, not cut from a neighbour, solid and convex as one particle is.
     """
-    seen = (table["border"].to_numpy() == 0) & (table["solidity"].to_numpy() > _SOLID)
-    seen &= table["convexity"].to_numpy() > _CONVEX
+    seen = shaped(table)
     if "overlapped" in table:
         seen &= table["overlapped"].to_numpy() == 0
-    return np.asarray(seen)
+    return seen
+
+
+def shaped(table: SignalSet) -> BoolArray:
+    """Return which particles have a shape that means something, shape (n,).
+
+    Not cut by the edge of the frame, solid and convex as one particle is; what was cut from a
+    neighbour may be.
+    """
+    seen = (table["border"].to_numpy() == 0) & (table["solidity"].to_numpy() > _SOLID)
+    return np.asarray(seen & (table["convexity"].to_numpy() > _CONVEX))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,12 +12,17 @@ from nanopilot.analysis.frame_arrays import NORMAL_MAD
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 Image = np.ndarray[Any, np.dtype[np.float32]]
+Array = np.ndarray[Any, np.dtype[Any]]
 Shade = Literal["auto", "dark", "bright"]
 
 #: Cells along the shorter side of a frame, over which the background is followed.
 _CELLS = 64
 #: Degree of the polynomial that the background begins as, and cells over which it is then smoothed.
 _DEGREE, _FOLLOW = 3, 5.0
+#: Where the ground is darker than this share of its mean no light falls, and nothing dark is seen.
+_DARKEST = 0.1
+#: Levels of the ground that scatter is told for.
+_LEVELS = 16
 #: Widths in pixels of the smoothing, the least of which is taken that leaves noise low enough.
 _WIDTHS = (0.7, 1.0, 1.4, 2.0)
 #: Noise is low enough at so much of the contrast of particles.
@@ -42,6 +47,9 @@ class Ground:
         Smoothing in pixels, a standard deviation.
     noise : float
         Standard deviation of the contrast where nothing is, smoothed.
+    unrest : numpy.ndarray
+        How much more the contrast scatters where the ground is as bright as there than elsewhere, 1
+        or more, shape (m, n): counts do where many come, their share does where few come.
     """
 
     level: FloatArray
@@ -49,6 +57,7 @@ class Ground:
     dark: bool
     width: float
     noise: float
+    unrest: FloatArray
 
     def contrast(self, values: FloatArray, corner: tuple[int, int] = (0, 0)) -> Image:
         """Return how far a piece of the frame differs from its background, particles positive.
@@ -64,18 +73,20 @@ class Ground:
             Row and column of the frame where the piece begins.
         """
         smooth = gaussian_filter(np.asarray(values, dtype=np.float32), self.width, truncate=3.0)
-        level = self._level(smooth.shape, corner)
-        return _contrast(smooth, level, self.dark, float(self.level.mean()))
+        level = self._spread(self.level, smooth.shape, corner)
+        return np.asarray(_contrast(smooth, level, self.dark, float(self.level.mean())))
 
-    def _level(self, shape: tuple[int, ...], corner: tuple[int, int]) -> Image:
+    def unrest_of(self, shape: tuple[int, ...], corner: tuple[int, int] = (0, 0)) -> Image:
+        """Return `unrest` at each pixel of a piece of the frame of a shape; `corner`: its first."""
+        return self._spread(self.unrest, shape, corner)
+
+    def _spread(self, cells: FloatArray, shape: tuple[int, ...], corner: tuple[int, int]) -> Image:
         """Interpolate the cells linearly: one matrix for each axis."""
         down, across = (
             _between(np.arange(n) + start, size, count)
-            for n, start, size, count in zip(
-                shape, corner, self.cell, self.level.shape, strict=True
-            )
+            for n, start, size, count in zip(shape, corner, self.cell, cells.shape, strict=True)
         )
-        return np.asarray(down @ self.level.astype(np.float32) @ across.T)
+        return np.asarray(down @ cells.astype(np.float32) @ across.T)
 
 
 def _between(at: Any, size: float, count: int) -> Image:
@@ -91,10 +102,27 @@ def _between(at: Any, size: float, count: int) -> Image:
     return weights
 
 
-def _contrast(smooth: Image, level: Image, dark: bool, mean: float) -> Image:
+def _contrast(smooth: Array, level: Array, dark: bool, mean: float) -> Array:
     if dark:
-        return np.asarray(1 - smooth / np.maximum(level, 1e-9))
-    return np.asarray((smooth - level) / np.float32(max(abs(mean), 1e-9)))
+        lit = np.float32(max(_DARKEST * mean, 1e-9))
+        return np.where(level > lit, 1 - smooth / np.maximum(level, lit), np.float32(0))
+    over: Array = (smooth - level) / np.float32(max(abs(mean), 1e-9))
+    return over
+
+
+def _unrest(seen: FloatArray, level: FloatArray) -> FloatArray:
+    """Return how much more cells scatter than elsewhere; particles are positive in `seen`.
+
+    By the level of the ground alone, so that what differs the other way in one place is no unrest.
+    """
+    middles, scatter = [], []
+    for part in np.array_split(np.argsort(level, axis=None), _LEVELS):
+        below = -seen.ravel()[part]
+        middles.append(float(np.median(level.ravel()[part])))
+        scatter.append(float(np.median(below[below > 0])) if (below > 0).any() else 0.0)
+    rest = max(float(np.median(scatter)), 1e-12)
+    found: FloatArray = np.maximum(np.interp(level, middles, np.array(scatter) / rest), 1.0)
+    return found
 
 
 def find_ground(values: FloatArray, shade: Shade = "auto") -> Ground:
@@ -124,8 +152,10 @@ def find_ground(values: FloatArray, shade: Shade = "auto") -> Ground:
     outer = np.clip(np.abs(away) - 4 * spread, 0, None) * np.sign(away)
     dark = bool(outer.sum() <= 0) if shade == "auto" else shade == "dark"
     cell = (values.shape[0] / cells.shape[0], values.shape[1] / cells.shape[1])
-    width, noise = _smoothing(values, Ground(level, cell, dark, 1.0, 0.0))
-    return Ground(level, cell, dark, width, noise)
+    unrest = _unrest(_contrast(cells, level, dark, float(level.mean())), level)
+    first = Ground(level, cell, dark, 1.0, 0.0, unrest)
+    width, noise = _smoothing(values, first)
+    return replace(first, width=width, noise=noise)
 
 
 def _cells(values: FloatArray, size: int) -> FloatArray:
@@ -167,8 +197,7 @@ def _smoothing(values: FloatArray, ground: Ground) -> tuple[float, float]:
     part = values[start[0] : start[0] + _PART, start[1] : start[1] + _PART]
     width, noise = _WIDTHS[0], 0.0
     for width in _WIDTHS:
-        tried = Ground(ground.level, ground.cell, ground.dark, width, 0.0)
-        seen = tried.contrast(part, (start[0], start[1]))
+        seen = replace(ground, width=width).contrast(part, (start[0], start[1]))
         below = seen[seen < 0]
         noise = float(NORMAL_MAD * np.median(-below)) if below.size else 0.0
         inside = seen[seen > 6 * noise]

@@ -139,7 +139,7 @@ class OutlineParticles:
 
         def find(piece: Any, tile: Tile) -> list[tuple[float, float, Instance]]:
             corner = (tile.rows.start, tile.columns.start)
-            found = outlined(ground.contrast(piece, corner), ground, least)
+            found = outlined(ground.contrast(piece, corner), ground, least, corner)
             return [(*one.points.mean(axis=0), _shifted(one, corner)) for one in found]
 
         # Sorted by place: pieces change neither the particles nor their order.
@@ -184,7 +184,9 @@ def _shifted(one: Instance, corner: tuple[int, int]) -> Instance:
     return replace(one, points=moved_points, row=one.row + corner[0], column=one.column + corner[1])
 
 
-def outlined(contrast: Image, ground: Ground, least: float) -> list[Instance]:
+def outlined(
+    contrast: Image, ground: Ground, least: float, corner: tuple[int, int] = (0, 0)
+) -> list[Instance]:
     """Return the particles of a contrast map; the work on each stays within its own surroundings.
 
     Parameters
@@ -195,8 +197,11 @@ def outlined(contrast: Image, ground: Ground, least: float) -> list[Instance]:
         Noise, smoothing and shade.
     least : float
         Smallest area in pixels.
+    corner : (int, int)
+        Row and column of the frame where the map begins.
     """
-    seen = list(patches(contrast, ground.noise, ground.width, least))
+    unrest = ground.unrest_of(contrast.shape, corner)
+    seen = list(patches(contrast, unrest, ground.noise, ground.width, least))
     blur = _blur(seen, ground.width)
     found: list[Instance] = []
     for patch in seen:

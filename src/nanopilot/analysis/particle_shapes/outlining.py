@@ -51,7 +51,9 @@ class Patch:
     slope: float
 
 
-def patches(contrast: Image, noise: float, width: float, least: float) -> Iterator[Patch]:
+def patches(
+    contrast: Image, unrest: Image, noise: float, width: float, least: float
+) -> Iterator[Patch]:
     """Yield what stands out of the noise, each connected thing once.
 
     Smoothing draws the half-height line of a convex outline inwards: the area it encloses falls by
@@ -62,6 +64,8 @@ def patches(contrast: Image, noise: float, width: float, least: float) -> Iterat
     ----------
     contrast : numpy.ndarray
         Smoothed, particles positive, shape (rows, columns).
+    unrest : numpy.ndarray
+        How much more it scatters about each pixel than elsewhere, 1 or more, same shape.
     noise : float
         Its standard deviation where nothing is.
     width : float
@@ -84,7 +88,7 @@ def patches(contrast: Image, noise: float, width: float, least: float) -> Iterat
         mine = np.where(
             (labels[part] == number) | (labels[part] == 0), contrast[part], np.float32(0)
         )
-        if float(mine[labels[part] == number].max()) < _TOP * noise:
+        if float((mine / unrest[part])[labels[part] == number].max()) < _TOP * noise:
             continue
         yield from _pieces(mine, (top, left), low, (width, least))
 

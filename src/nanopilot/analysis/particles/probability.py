@@ -21,7 +21,7 @@ _FILE = Path(__file__).with_name("probability.json")
 _SHARED = 0.5
 #: Inside an outline as probable as this, a smaller one round about the same middle is a part of it:
 #: its middle is no further away than this part of the radius, and it is smaller by this factor.
-_SURE, _CONCENTRIC, _SMALLER = 0.8, 0.35, 0.9
+_SURE, _CONCENTRIC, _SMALLER = 0.8, 0.35, 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from nanopilot.app.batch.all_files import OUTLINES, write_outlines
 from nanopilot.app.batch.overlay import draw_overlay
 from nanopilot.app.batch.table_file import write_table
 from nanopilot.app.batch.task import Asked, FileResult, FrameResult
@@ -16,14 +17,13 @@ from nanopilot.core.errors import NanopilotError
 from nanopilot.core.signals import Signal
 from nanopilot.io.readers import NoPixelSize
 from nanopilot.workflows.analyse.findings import Findings
-from nanopilot.workflows.analyse.frames import Look, frames_of
+from nanopilot.workflows.analyse.frames import frames_of
+from nanopilot.workflows.analyse.together import LooksAtAll
 
 #: Bytes read at once for the digest.
 _CHUNK = 1 << 20
 #: Pixels in a unit of length where a nanometre stands for a pixel.
 _PIXELS = {"pm": 1e-3, "nm": 1, "um": 1e3, "µm": 1e3, "mm": 1e6}
-#: Quantity of the channel that suits a kind of analysis.
-_PREFERS = {"grains": "height"}
 
 
 def analyse_file(path: Path, name: str, asked: Asked) -> FileResult:
@@ -51,8 +51,7 @@ def analyse_file(path: Path, name: str, asked: Asked) -> FileResult:
         known = kept(path, name, asked, digest)
         if known is not None:
             return known
-        look = Look(asked.channel, asked.pixel_size, asked.in_pixels, _PREFERS.get(asked.kind, ""))
-        frames = frames_of(path, look)
+        frames = frames_of(path, asked.look())
         analyser = registry.build("analysers", asked.kind, **asked.settings)
     except Exception as error:  # noqa: BLE001 - one broken file never stops the batch
         said = _failed(path, name, asked.out, error, time.monotonic() - begun)
@@ -88,6 +87,9 @@ def _analyse(path: Path, name: str, asked: Asked, analyser: Any, frame: Signal) 
         findings: Findings = analyser(frame)
         overlay, table = f"{name}.png", f"{name}.csv"
         draw_overlay(frame, findings.marks, asked.out / overlay, in_pixels=asked.in_pixels)
+        if isinstance(analyser, LooksAtAll):
+            drawn = asked.out / OUTLINES / f"{name}.csv"
+            write_outlines(findings.marks, drawn, in_pixels=asked.in_pixels)
         write_table(findings.table, asked.out / table, in_pixels=asked.in_pixels)
     except Exception as error:  # noqa: BLE001 - one broken frame never stops the batch
         return _failed(path, name, asked.out, error, time.monotonic() - begun)

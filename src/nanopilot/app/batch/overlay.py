@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,25 @@ from nanopilot.workflows.analyse import Mark
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Kinds of marks in their order (P. Wong, Nature Methods 8 (2011) 441: safe for the colour-blind).
-_COLOURS = ("#e69f00", "#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#f0e442", "#0072b2")
+_COLOURS = (
+    "#e69f00", "#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#8c8c8c",
+)  # fmt: skip
 #: Pixels of the longer edge of the picture.
 _MOST, _LEAST, _DPI = 1600, 560, 100
 #: Inches below the frame for what the colours mean.
 _LEGEND = 0.34
+#: Points of the letters in a picture of `_LEAST` pixels, and at most.
+_LETTERS, _LARGEST = 8.0, 15.0
 
 
-def draw_overlay(frame: Signal, marks: Sequence[Mark], path: Path, *, in_pixels: bool) -> None:
+def draw_overlay(
+    frame: Signal,
+    marks: Sequence[Mark],
+    path: Path,
+    *,
+    in_pixels: bool,
+    order: Sequence[str] = (),
+) -> None:
     """Write a PNG of a frame with marks over it; the file appears when it is whole.
 
     Parameters
@@ -41,25 +52,28 @@ def draw_overlay(frame: Signal, marks: Sequence[Mark], path: Path, *, in_pixels:
         Of the PNG.
     in_pixels : bool
         A nanometre stands for a pixel; the scale bar says so.
+    order : sequence of str
+        Kinds that have the first colours, whether or not they are in this frame.
     """
     grey = shade(frame.to_numpy())
     rows, columns = frame.shape
     edge = float(np.clip(max(rows, columns) * 2, _LEAST, _MOST)) / max(rows, columns) / _DPI
     size = (columns * edge, rows * edge + _LEGEND)
-    kinds = list(dict.fromkeys(mark.kind for mark in marks))
+    there = dict.fromkeys(mark.kind for mark in marks)
+    kinds = {kind: n for n, kind in enumerate(dict.fromkeys((*order, *there))) if kind in there}
     with drawing_style():
         figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.0, _LEGEND / size[1], 1.0, 1 - _LEGEND / size[1]))
         axes.imshow(grey, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="antialiased",
                     origin="lower", extent=(-0.5, columns - 0.5, -0.5, rows - 0.5))  # fmt: skip
-        for number, kind in enumerate(kinds):
+        for kind, number in kinds.items():
             _draw(axes, frame, [one for one in marks if one.kind == kind], number)
         axes.set_xlim(-0.5, columns - 0.5)
         axes.set_ylim(-0.5, rows - 0.5)
         axes.set_axis_off()
-        _scale_bar(axes, frame, in_pixels=in_pixels)
-        _legend(figure, size, kinds, marks)
+        _scale_bar(axes, frame, _letters(figure), in_pixels=in_pixels)
+        _legend(figure, kinds, marks)
         half = path.with_suffix(".part")
         figure.savefig(half, format="png", dpi=_DPI)
     half.replace(path)
@@ -109,7 +123,7 @@ def _in_pixels(frame: Signal, points: Array) -> Array:
     return np.stack(made, axis=1)
 
 
-def _scale_bar(axes: Axes, frame: Signal, *, in_pixels: bool) -> None:
+def _scale_bar(axes: Axes, frame: Signal, letters: float, *, in_pixels: bool) -> None:
     rows, columns = frame.shape
     places = frame["x"].to_numpy()
     width = abs(float(places[-1] - places[0])) * columns / (columns - 1)
@@ -119,24 +133,30 @@ def _scale_bar(axes: Axes, frame: Signal, *, in_pixels: bool) -> None:
     axes.add_patch(Rectangle(at, across, thick, facecolor="white", edgecolor="black", lw=0.5))
     label = f"{length * 1e9:g} px" if in_pixels else bar_label(length)
     axes.text(
-        at[0] + across / 2, at[1] + thick * 1.6, label, ha="center", va="bottom", fontsize=8,
+        at[0] + across / 2, at[1] + thick * 1.6, label, ha="center", va="bottom",
+        fontsize=letters,
         bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0},
     )  # fmt: skip
 
 
-def _legend(
-    figure: Figure, size: tuple[float, float], kinds: Sequence[str], marks: Sequence[Mark]
-) -> None:
+def _letters(figure: Figure) -> float:
+    """Return the size of letters that are read as well in a large picture shown small."""
+    longer = float(max(figure.get_size_inches())) * _DPI
+    return float(np.clip(_LETTERS * longer / _LEAST, _LETTERS, _LARGEST))
+
+
+def _legend(figure: Figure, kinds: Mapping[str, int], marks: Sequence[Mark]) -> None:
     """Say in one line below the frame what each colour is, and how many there are."""
-    at = 0.06 / size[0]
+    size = figure.get_size_inches()
+    at, letters = 0.06 / size[0], _letters(figure)
     if not kinds:
-        figure.text(at, 0.1 / size[1], "nothing marked", fontsize=8, color="#626c78")
-    for number, kind in enumerate(kinds):
+        figure.text(at, 0.1 / size[1], "nothing marked", fontsize=letters, color="#626c78")
+    for kind, number in kinds.items():
         count = sum(
             len(mark.points) if mark.shape == "dot" else 1 for mark in marks if mark.kind == kind
         )
         text = figure.text(
-            at, 0.1 / size[1], f"{kind} ({count})", fontsize=8, fontweight="bold",
+            at, 0.1 / size[1], f"{kind} ({count})", fontsize=letters, fontweight="bold",
             color=_COLOURS[number % len(_COLOURS)],
         )  # fmt: skip
         box = text.get_window_extent()

@@ -13,7 +13,7 @@ from statistics import median
 from string import Template
 from urllib.parse import quote
 
-from nanopilot.app.batch.task import Asked, FrameResult, Status
+from nanopilot.app.batch.task import Asked, Batch, FrameResult, Status
 from nanopilot.app.report.escaping import escape
 from nanopilot.app.report.numbers import duration, number
 
@@ -22,21 +22,21 @@ _MOST_TILES = 5
 _WORDS: dict[Status, str] = {"ok": "analysed", "unsure": "unsure", "failed": "failed"}
 
 
-def write_summary(frames: Sequence[FrameResult], asked: Asked, seconds: float) -> None:
+def write_summary(batch: Batch, asked: Asked, seconds: float) -> None:
     """Write ``index.html``, ``summary.csv`` and ``summary.json`` into the folder of results.
 
     Parameters
     ----------
-    frames : sequence of FrameResult
-        Of all files, in their order.
+    batch : Batch
+        Its frames, and what they tell together.
     asked : Asked
         What was done with them.
     seconds : float
         What the batch took.
     """
-    _write(asked.out / "summary.json", json.dumps(as_json(frames, asked), indent=1))
+    _write(asked.out / "summary.json", json.dumps(as_json(batch, asked), indent=1))
     rows = []
-    for one in frames:
+    for one in batch.frames:
         first: dict[str, object] = {"file": one.file, "name": one.name, "status": one.status}
         rows.append(first | {"why": "; ".join(one.why)} | dict(one.summary))
     text = io.StringIO(newline="")
@@ -45,16 +45,17 @@ def write_summary(frames: Sequence[FrameResult], asked: Asked, seconds: float) -
     writer.writeheader()
     writer.writerows(rows)
     _write(asked.out / "summary.csv", text.getvalue())
-    _write(asked.out / "index.html", page(frames, asked, seconds))
+    _write(asked.out / "index.html", page(batch, asked, seconds))
 
 
-def as_json(frames: Sequence[FrameResult], asked: Asked) -> dict[str, object]:
-    """Return a batch as a script reads it: counts, and one entry for every frame."""
+def as_json(batch: Batch, asked: Asked) -> dict[str, object]:
+    """Return a batch as a script reads it: counts, all together, one entry for every frame."""
     return {
         "kind": asked.kind,
         "out": str(asked.out),
-        "counts": counts(frames),
-        "frames": [one.model_dump(mode="json") for one in frames],
+        "counts": counts(batch.frames),
+        "together": {**batch.together, "doubts": list(batch.doubts)},
+        "frames": [one.model_dump(mode="json") for one in batch.frames],
     }
 
 
@@ -63,12 +64,13 @@ def counts(frames: Sequence[FrameResult]) -> dict[str, int]:
     return {status: sum(one.status == status for one in frames) for status in _WORDS}
 
 
-def page(frames: Sequence[FrameResult], asked: Asked, seconds: float) -> str:
+def page(batch: Batch, asked: Asked, seconds: float) -> str:
     """Return the page as HTML; it needs the pictures beside it, no script and no network."""
     from nanopilot import __version__
 
     here = resources.files("nanopilot.app.batch")
     house = resources.files("nanopilot.app.report")
+    frames = batch.frames
     said = counts(frames)
     settings = ", ".join(f"{key} = {value}" for key, value in asked.settings.items())
     whole = not said["failed"] and not said["unsure"]
@@ -83,6 +85,7 @@ def page(frames: Sequence[FrameResult], asked: Asked, seconds: float) -> str:
         heading=escape(f"{asked.kind.capitalize()} in {_count(len(frames), 'frame')}"),
         headline=f"<p>{escape(_headline(said, seconds))}</p>",
         tiles="".join(_tile(*one) for one in _medians(frames)),
+        together=_together(batch),
         attention=_attention(frames),
         cards="".join(_card(one) for one in frames),
     )
@@ -112,6 +115,19 @@ def _tile(name: str, value: str, more: str) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
         f"<dd class='more'>{escape(more)}</dd></div>"
     )
+
+
+def _together(batch: Batch) -> str:
+    """Return what all frames tell together; nothing where an analysis has none."""
+    if not batch.together and not batch.doubts:
+        return ""
+    facts = "".join(
+        f"<tr><td>{escape(key)}</td><td>{escape(_said(value))}</td></tr>"
+        for key, value in batch.together.items()
+    )
+    doubts = "".join(f"<p>{escape(one)}</p>" for one in batch.doubts)
+    table = f"<table class='together'>{facts}</table>" if facts else ""
+    return f"<section><h2>All frames together</h2>{doubts}{table}</section>"
 
 
 def _attention(frames: Sequence[FrameResult]) -> str:
@@ -148,8 +164,8 @@ def _card(one: FrameResult) -> str:
     )
 
 
-def _said(value: float | str) -> str:
-    return value if isinstance(value, str) else number(float(value), 4)
+def _said(value: float | int | str) -> str:
+    return number(value, 4) if isinstance(value, float) else str(value)
 
 
 def _count(amount: int, word: str) -> str:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import xarray as xr
 
 from nanopilot.core.signals import SignalSet
 
@@ -54,8 +55,36 @@ def data_frame(table: SignalSet, *, in_pixels: bool = False) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def read_table(path: Path) -> SignalSet:
+    """Return the table that a file was written of, in SI again; words stay words.
+
+    Parameters
+    ----------
+    path : Path
+        Of `write_table`; where lengths are in pixels, a pixel is a nanometre.
+    """
+    back = {unit: (1 / factor, si) for si, (factor, unit) in _WRITTEN.items()}
+    columns = {}
+    for title, values in pd.read_csv(path).items():
+        name, _, unit = str(title).removesuffix(")").partition(" (")
+        factor, si = back.get(unit.replace("px", "nm"), (1.0, unit or "1"))
+        told = values.to_numpy()
+        if told.dtype != object or not len(told):
+            told = told.astype(float) * factor
+        columns[name] = ("point", told, {"quantity": name, "units": si})
+    return xr.Dataset(columns)
+
+
+def table_text(table: SignalSet, *, in_pixels: bool = False) -> str:
+    """Return what `write_table` writes."""
+    text: str = data_frame(table, in_pixels=in_pixels).to_csv(
+        index=False, float_format="%.9g", lineterminator="\n"
+    )
+    return text
+
+
 def write_table(table: SignalSet, path: Path, *, in_pixels: bool = False) -> None:
     """Write the table; the file appears when it is whole."""
     half = path.with_suffix(path.suffix + ".part")
-    data_frame(table, in_pixels=in_pixels).to_csv(half, index=False, float_format="%.9g")
+    half.write_text(table_text(table, in_pixels=in_pixels), encoding="utf-8", newline="\n")
     half.replace(path)

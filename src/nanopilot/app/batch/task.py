@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from nanopilot.core.values import Value
+from nanopilot.workflows.analyse.frames import Look
+from nanopilot.workflows.analyse.together import Together
 
 Status = Literal["ok", "unsure", "failed"]
+#: Quantity of the channel that suits a kind of analysis.
+_PREFERS = {"grains": "height"}
 
 
 class Asked(Value):
@@ -37,6 +42,10 @@ class Asked(Value):
     channel: str | None = None
     pixel_size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     in_pixels: bool = False
+
+    def look(self) -> Look:
+        """Return how files are looked at."""
+        return Look(self.channel, self.pixel_size, self.in_pixels, _PREFERS.get(self.kind, ""))
 
 
 class FrameResult(Value):
@@ -92,3 +101,33 @@ class FileResult(Value):
     asked: Asked
     version: str
     frames: tuple[FrameResult, ...]
+
+
+class Batch(Value):
+    """What came of a batch.
+
+    Parameters
+    ----------
+    frames : tuple of FrameResult
+        Of all files, in their order; with what all of them together say of each.
+    together : mapping
+        Numbers and words on all frames together; empty where an analysis has none.
+    doubts : tuple of str
+        Why there are none, or why a person should look at them.
+    """
+
+    frames: tuple[FrameResult, ...]
+    together: dict[str, float | int | str] = Field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, files: Sequence[FileResult], together: Together | None) -> Batch:
+        """Return what files say, and what all of them say together."""
+        frames = tuple(one for file in files for one in file.frames)
+        if together is None:
+            return cls(frames=frames)
+        told = tuple(
+            one.model_copy(update={"summary": {**one.summary, **together.counts.get(one.name, {})}})
+            for one in frames
+        )
+        return cls(frames=told, together=dict(together.summary), doubts=together.doubts)

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from nanopilot.app.batch.task import Asked, FileResult, FrameResult
 
@@ -45,27 +46,63 @@ def run_jobs(jobs: Sequence[Job], asked: Asked, workers: int, done: Done) -> Non
         del left[number]
 
 
+def over(
+    function: Callable[[Any], str], items: Sequence[Any], workers: int, broken: str
+) -> list[str]:
+    """Call a function of each item in processes of their own; return what it said of each.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module; never raises.
+    items : sequence
+        What it is called with.
+    workers : int
+        Processes at once.
+    broken : str
+        Said where a process died, of it and of whatever was left to do.
+    """
+    said = []
+    with _pool(min(workers, len(items))) as pool:
+        for future in [pool.submit(function, one) for one in items]:
+            try:
+                said.append(future.result())
+            except BrokenProcessPool:
+                said.append(broken)
+    return said
+
+
 def _pass(left: dict[int, Job], asked: Asked, workers: int, done: Done) -> bool:
     """Work on what is left, and take out what is done; True: a process died on the way."""
-    context = multiprocessing.get_context("spawn")
-    pools = ProcessPoolExecutor(workers, mp_context=context, initializer=_go_with_parent)
-    with _few_threads(workers), pools as pool:
-        futures: dict[Future[FileResult], int] = {
-            pool.submit(_analyse, *job, asked): number for number, job in left.items()
-        }
-        try:
+    try:
+        with _pool(workers) as pool:
+            futures: dict[Future[FileResult], int] = {
+                pool.submit(_analyse, *job, asked): number for number, job in left.items()
+            }
             for future in as_completed(futures):
                 result = future.result()
                 del left[futures[future]]
                 done(result)
+    except BrokenProcessPool:
+        return True
+    return False
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Give processes that end when they are no longer wanted, whatever the reason."""
+    context = multiprocessing.get_context("spawn")
+    pools = ProcessPoolExecutor(workers, mp_context=context, initializer=_go_with_parent)
+    with _few_threads(workers), pools as pool:
+        try:
+            yield pool
         except BrokenProcessPool:
-            return True
+            raise
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
-    return False
 
 
 def _go_with_parent() -> None:

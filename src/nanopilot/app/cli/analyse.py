@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from nanopilot.app.batch.task import Asked, FrameResult
+    from nanopilot.app.batch.task import Asked, Batch
 
 _Kind = Annotated[
     str, typer.Argument(help="atoms, defects, grains, particles, electrodes, or a plugin's.")
@@ -70,36 +71,42 @@ def analyse(
     (found, strange), workers = files_of(files, out), jobs or os.cpu_count() or 1
     try:
         with bar() if sys.stderr.isatty() else nullcontext(lines()) as show:
-            frames = run_batch(found, asked, workers=workers, show=show)
+            batch = run_batch(found, asked, workers=workers, show=show)
     except KeyboardInterrupt:
         typer.echo(f"stopped; the same command goes on; so far: {out / 'index.html'}", err=True)
         raise typer.Exit(130) from None
-    _tell(frames, asked, as_json=as_json)
+    _tell(batch, asked, as_json=as_json)
     if strange:
         names = ", ".join(str(one) for one in strange[:5])
         more = ", ..." if len(strange) > 5 else ""
         typer.echo(f"not looked at, no reader knows them: {names}{more}", err=True)
-    if any(one.status == "failed" for one in frames):
+    if any(one.status == "failed" for one in batch.frames):
         raise typer.Exit(1)
 
 
-def _tell(frames: tuple[FrameResult, ...], asked: Asked, *, as_json: bool) -> None:
+def _tell(batch: Batch, asked: Asked, *, as_json: bool) -> None:
     from nanopilot.app.batch.page import as_json as told
     from nanopilot.app.batch.page import counts
     from nanopilot.app.cli.columns import columns
 
     if as_json:
-        typer.echo(json.dumps(told(frames, asked)))
+        typer.echo(json.dumps(told(batch, asked)))
         return
     rows = [("frame", "status", "found")]
-    for one in frames:
-        said = ", ".join(f"{key} {_short(value)}" for key, value in one.summary.items())
+    for one in batch.frames:
+        said = _words(one.summary)
         rows.append((one.name, one.status, " ".join(one.why) if one.why else said))
     for line in columns(rows):
         typer.echo(line)
-    amount = counts(frames)
+    if batch.together or batch.doubts:
+        typer.echo(f"all frames together: {' '.join((_words(batch.together), *batch.doubts))}")
+    amount = counts(batch.frames)
     typer.echo(f"{amount['ok']} ok, {amount['unsure']} unsure, {amount['failed']} failed")
     typer.echo(f"summary: {asked.out / 'index.html'}")
+
+
+def _words(numbers: Mapping[str, float | int | str]) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in numbers.items())
 
 
 def _short(value: float | str) -> str:

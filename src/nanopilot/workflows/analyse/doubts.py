@@ -1,4 +1,4 @@
-"""Why a person should look at columns that were found."""
+"""Why a person should look at what was found."""
 
 from __future__ import annotations
 
@@ -33,7 +33,21 @@ def common_doubts(frame: Signal, columns: SignalSet) -> list[str]:
                 f"The middling column stands out of the noise by only {seen:.1f} standard "
                 "deviations; use a higher dose or average frames."
             )
+    return doubts + out_of_range(frame)
+
+
+def out_of_range(frame: Signal) -> list[str]:
+    """Return doubts about the detector of a frame: clipped at an end, or nothing measured.
+
+    Parameters
+    ----------
+    frame : Signal
+        Dims (y, x).
+    """
     values = frame.to_numpy()
+    if np.ptp(values) == 0:
+        return ["All pixels have one value: nothing was measured."]
+    doubts = []
     for side, limit in (("brightest", values.max()), ("darkest", values.min())):
         share = float((values == limit).mean())
         # Counts are whole numbers: many zeros are no fault where few electrons came.
@@ -41,8 +55,6 @@ def common_doubts(frame: Signal, columns: SignalSet) -> list[str]:
         if share > _CLIPPED and share * values.size > _LEAST and not counted:
             doubts.append(
                 f"{share:.1%} of the pixels have the {side} value, {limit:g}: the detector was "
-                "out of range there, and heights are wrong. Change gain or offset."
+                "out of range there, and what it shows is wrong. Change gain or offset."
             )
-    if np.ptp(values) == 0:
-        doubts.append("All pixels have one value: nothing was measured.")
     return doubts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,9 +11,12 @@ import numpy as np
 from nanopilot.analysis.particle_shapes import Outlined, OutlineParticles
 from nanopilot.analysis.particles import FindParticles, ParticlesFound
 from nanopilot.core.errors import OutOfRange
-from nanopilot.core.signals import Signal
+from nanopilot.core.signals import Signal, SignalSet
+from nanopilot.workflows.analyse.doubts import out_of_range
 from nanopilot.workflows.analyse.findings import Findings, Mark
+from nanopilot.workflows.analyse.particle_classes import CUT, PARTICLE, sorted_together
 from nanopilot.workflows.analyse.standing_out import LEAST, standing_out
+from nanopilot.workflows.analyse.together import Together
 
 Array = np.ndarray[Any, np.dtype[Any]]
 #: Between these probabilities nobody knows.
@@ -36,6 +40,8 @@ class AnalyseParticles:
         "ground": what differs from an even ground is a particle, and is outlined as it is,
         overlapped ones too. "search": closed outlines are looked for on any background, and each
         has a probability. "auto": "ground" where particles stand out of it, see `standing_out`.
+    shapes : bool
+        Sort the particles of all frames by shape, once each was looked at; see `together`.
     """
 
     smallest: float | None = None
@@ -43,6 +49,7 @@ class AnalyseParticles:
     least_probability: float = 0.5
     method: Literal["classical", "learned", "auto"] = "auto"
     approach: Literal["auto", "ground", "search"] = "auto"
+    shapes: bool = True
 
     def __call__(self, frame: Signal) -> Findings:
         """Return the table, one outline a particle, and doubts.
@@ -69,20 +76,35 @@ class AnalyseParticles:
                 return self._on_ground(frame, outlined)
         return self._searched(frame)
 
+    def together(
+        self, tables: Mapping[str, SignalSet], rng: np.random.Generator
+    ) -> Together | None:
+        """Return the shape classes of the particles of all frames, unless `shapes` is false.
+
+        Parameters
+        ----------
+        tables : mapping of str to SignalSet
+            Of the frames, by name.
+        rng : numpy.random.Generator
+            Draws starts and resampled particles.
+        """
+        return sorted_together(tables, rng) if self.shapes else None
+
     def _on_ground(self, frame: Signal, outlined: Outlined) -> Findings:
         radius = outlined.table["equivalent_diameter"].to_numpy() / 2
         kept = np.flatnonzero(radius <= (self.largest or np.inf))
         outlines, table = list(outlined.outlines.values()), outlined.table.isel(point=kept)
         cut = table["border"].to_numpy().astype(bool)
         marks = tuple(
-            Mark("cut by the edge" if edge else "particle", outlines[one])
+            Mark(CUT if edge else PARTICLE, outlines[one])
             for one, edge in zip(kept, cut, strict=True)
         )
         summary = _sizes(2 * radius[kept][~cut], len(kept), "ground")
         if len(kept):
             share = float(table["area"].to_numpy().sum()) / _area(frame)
             summary["covered area (%)"] = 100 * share
-        return Findings(table, marks, summary, tuple(_cut_doubts(len(kept), int(cut.sum()))))
+        doubts = _cut_doubts(len(kept), int(cut.sum())) + out_of_range(frame)
+        return Findings(table, marks, summary, tuple(doubts))
 
     def _searched(self, frame: Signal) -> Findings:
         lowest = min(_UNSURE[0], self.least_probability)
@@ -94,8 +116,9 @@ class AnalyseParticles:
         summary = _sizes(2 * radius, len(kept), "search")
         if len(kept):
             summary["covered area (%)"] = 100 * float(np.pi * np.sum(radius**2)) / _area(frame)
-        marks = tuple(Mark("particle", every.outlines[one]) for one in kept)
-        return Findings(table, marks, summary, tuple(_doubts(frame, every, kept)))
+        marks = tuple(Mark(PARTICLE, every.outlines[one]) for one in kept)
+        doubts = _doubts(frame, every, kept) + out_of_range(frame)
+        return Findings(table, marks, summary, tuple(doubts))
 
 
 def _sizes(diameter: Array, count: int, approach: str) -> dict[str, float | int | str]:

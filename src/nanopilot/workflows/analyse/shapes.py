@@ -15,6 +15,7 @@ from nanopilot.analysis.particle_shapes import (
     assigned,
     class_words,
     shape_features,
+    shaped,
     sureness,
     whole,
 )
@@ -34,8 +35,8 @@ class Classified:
     Parameters
     ----------
     tables : dict
-        By frame; each with ``shape_class`` (number from 0, the commonest first; -1: of none) and
-        ``class_probability`` added.
+        By frame; each with ``shape_class`` (number from 0, the commonest first; -1: of none, as
+        whatever the edge of the frame cuts) and ``class_probability`` added.
     classes : ShapeClasses
         Of the whole particles of all frames; ``classes.refused`` says why there are none.
     words : tuple of str
@@ -143,7 +144,8 @@ def _with_classes(table: SignalSet, features: FloatArray, classes: ShapeClasses)
     labels = np.full(len(features), -1, dtype=np.int64)
     probability = np.zeros(len(features))
     if classes.mixture is not None and len(features):
-        labels = assigned(classes.mixture, features)
+        # What the edge of the frame cuts in half has the shape of the edge.
+        labels = np.where(shaped(table), assigned(classes.mixture, features), -1)
         probability = sureness(classes.mixture, features, labels)
     return table.assign(
         shape_class=("point", labels, {"quantity": "shape class", "units": "1"}),
