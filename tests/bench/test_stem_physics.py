@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from nanopilot.bench.stem_peers import aberrations, dark_field, elastic
+from nanopilot.bench.stem_peers import aberrations, dark_field, elastic, mirrored
 from nanopilot.bench.tracks.stem_physics import (
     FLAT,
     STACKS,
@@ -125,6 +125,26 @@ def test_a_lone_atom_scatters_into_a_ring_what_its_cross_section_says() -> None:
     found = dark_field(one, lens, (60e-3, 110e-3), places, (1, 0)).sum() * step**2
     # The cone of the beam smooths the edges of the ring: by a few percent.
     assert found == pytest.approx(cross_section(14, 80e3, 60e-3, 110e-3), rel=0.1, abs=0)
+
+
+def test_vibrations_come_in_mirrored_pairs_as_large_as_they_should_be() -> None:
+    box = draw(np.random.default_rng(0), STACKS[1], 2, "x").specimen
+    found = np.array([one.position for one in mirrored(box, 400, np.random.default_rng(1))])
+    away = found - box.position
+    np.testing.assert_allclose(away[0::2], -away[1::2], atol=1e-20)
+    for number in np.unique(box.number):
+        its = box.number == number
+        spread = away[:, its].std(axis=(0, 1))
+        np.testing.assert_allclose(spread, box.rms[its][0], rtol=0.05)
+    assert len(list(mirrored(box, 3, np.random.default_rng(1)))) == 3
+
+
+def test_images_of_other_vibrations_are_the_same_to_what_is_asked_of_the_twin() -> None:
+    pytest.importorskip("abtem")
+    job = draw(np.random.default_rng(2), STACKS[0], 2, "x", 5)
+    ring = (job.ring.inner, job.ring.outer)
+    one, other = (dark_field(job.specimen, job.lens, ring, job.places, (6, n)) for n in (1, 2))
+    assert correlation(one, other) > 0.995
 
 
 def test_metrics_that_bars_speak_of_cover_both_thicknesses() -> None:

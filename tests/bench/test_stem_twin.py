@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanopilot.bench import stem_checks, stem_image_checks, stem_matter_checks
+from nanopilot.bench import stem_checks, stem_image_checks, stem_lag_checks, stem_matter_checks
 from nanopilot.bench.stem_checks import Physics, deviations
 from nanopilot.bench.stem_image_checks import fitted_sine, ring_error
 from nanopilot.bench.stem_matter_checks import fluence_at
@@ -43,7 +43,10 @@ QUICK: dict[str, Callable[[Physics, np.random.Generator], Any]] = {
     "identity": stem_checks.nothing, "blanked": stem_checks.blanked, "counts": stem_checks.counting,
     "drift": stem_image_checks.drift, "distortion": stem_image_checks.distortion,
     "shaking": partial(stem_image_checks.shaking, rows=2500),
-    "backlash": stem_image_checks.backlash,
+    "backlash": stem_image_checks.backlash, "creep": stem_image_checks.creep,
+    "flyback": stem_lag_checks.flyback, "afterglow": stem_lag_checks.afterglow,
+    "saturation": stem_lag_checks.saturation, "growth": stem_matter_checks.growth,
+    "spectrum_drift": stem_matter_checks.spectrum_drift,
     "patterns": stem_matter_checks.patterns, "thickness": stem_matter_checks.thickness,
     "composition": stem_matter_checks.composition,
 }  # fmt: skip
@@ -62,14 +65,17 @@ def changed(**parts: dict[str, float]) -> Physics:
     """Return the twin with some of its settings multiplied by a factor."""
 
     def build(scene: Scene, clock: Clock, settings: StemSettings, seed: int) -> StemTwin:
-        for part, factors in parts.items():
+        for name, factors in parts.items():
+            part, _, inner = name.partition(".")
             group = settings if part == "whole" else getattr(settings, part)
+            whole, group = group, getattr(group, inner) if inner else group
             update = {
                 key: tuple(factor * one for one in value) if isinstance(value, tuple)
                 else value * factor
                 for key, factor in factors.items() for value in [getattr(group, key)]
             }  # fmt: skip
             other = group.model_copy(update=update)
+            other = whole.model_copy(update={inner: other}) if inner else other
             settings = other if part == "whole" else settings.model_copy(update={part: other})
         return StemTwin(scene, clock, settings=settings, seed=seed)
 
@@ -81,7 +87,14 @@ def test_the_twin_passes(check: str) -> None:
     assert all(outcome(check, TWIN).values())
 
 
-@pytest.mark.parametrize("check", ["drift", "distortion", "shaking", "backlash"])
+#: Shown by nothing but a twin that has it.
+ARTEFACTS = (
+    "drift", "distortion", "shaking", "backlash", "creep", "flyback", "afterglow", "saturation",
+    "growth", "spectrum_drift",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("check", ARTEFACTS)
 def test_a_twin_that_takes_places_for_what_was_asked_for_passes_none(check: str) -> None:
     assert not any(outcome(check, nominal(Visible())).values())
 
@@ -92,9 +105,49 @@ def test_a_twentieth_more_or_less_is_seen(factor: float) -> None:
         "drift": factor, "scale": factor, "shear": factor, "jitter": factor, "mains": factor,
         "mains_frequency": factor, "backlash": factor,
     }  # fmt: skip
-    wrong = changed(motion=moved, whole={"current": factor})
-    for check in ("drift", "distortion", "shaking", "backlash", "counts"):
+    grown = {"contamination": factor}
+    wrong = changed(motion=moved, damage=grown, whole={"current": factor})
+    for check in ("drift", "distortion", "shaking", "backlash", "counts", "spectrum_drift"):
         assert not any(outcome(check, wrong).values())
+    assert not outcome("growth", changed(damage=grown))["growth"]
+
+
+@pytest.mark.parametrize("factor", [0.95, 1.05])
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [("creep", "stage_drift"), ("creep", "stage_time"), ("flyback", "flyback"),
+     ("flyback", "flyback_wait"), ("afterglow", "afterglow"), ("afterglow", "afterglow_time")],
+)  # fmt: skip
+def test_a_twentieth_more_or_less_of_what_lags_is_seen(
+    check: str, name: str, factor: float
+) -> None:
+    part = "detectors.haadf" if check == "afterglow" else "motion"
+    # A wait is seen by what it leaves of the way: with the time constant, as it is here.
+    more = factor**3 if name == "flyback_wait" else factor
+    assert not outcome(check, changed(**{part: {name: more}}))[check]
+
+
+def test_a_hum_that_comes_late_is_seen() -> None:
+    def late(scene: Scene, clock: Clock, settings: StemSettings, seed: int) -> StemTwin:
+        twin = StemTwin(scene, clock, settings=settings, seed=seed)
+        hum, hertz = twin.truth.path.hum, settings.motion.mains_frequency
+        twin.truth.path.hum = lambda times: hum(times + 0.05 / (2 * math.pi * hertz))  # type: ignore[method-assign]
+        return twin
+
+    found = outcome("shaking", Physics(late))
+    assert found == {"jitter": True, "mains": True, "mains_frequency": True, "mains_phase": False}
+
+
+def test_a_converter_that_ends_elsewhere_is_seen() -> None:
+    def short(scene: Scene, clock: Clock, settings: StemSettings, seed: int) -> StemTwin:
+        haadf = settings.detectors.haadf
+        fewer = haadf.model_copy(update={"bits": haadf.bits - 1})
+        told = settings.detectors.model_copy(update={"haadf": fewer})
+        return StemTwin(
+            scene, clock, settings=settings.model_copy(update={"detectors": told}), seed=seed
+        )
+
+    assert not outcome("saturation", Physics(short))["saturation"]
 
 
 def test_wrong_angles_and_voltages_are_seen() -> None:

@@ -22,6 +22,7 @@ from nanopilot.twins.stem.settings import StemSettings
 from nanopilot.twins.stem.twin import StemTwin
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+Thickness = Callable[[FloatArray, FloatArray], FloatArray]
 
 _CHARGE = 1.602176634e-19
 #: Of the samples made here: where the stage goes, in metres.
@@ -52,7 +53,7 @@ class Physics:
 def scene_of(
     places: FloatArray | None = None,
     number: int = 79,
-    films: Mapping[str, float] | None = None,
+    films: Mapping[str, float | Thickness] | None = None,
     **about: float,
 ) -> Scene:
     """Return a sample made by hand.
@@ -63,8 +64,8 @@ def scene_of(
         Of atoms, (x, y) in metres, shape (n, 2).
     number : int
         Their atomic number.
-    films : mapping of str to float, optional
-        Thickness in metres by material.
+    films : mapping of str to float or callable, optional
+        Thickness in metres by material: everywhere, or a function of x and y in metres.
     **about : float
         `rms` in metres, `threshold` in eV and `radiolysis` in m² of the atoms.
     """
@@ -79,11 +80,13 @@ def scene_of(
         np.full(count, about.get("threshold", math.inf)),
         np.full(count, about.get("radiolysis", 0.0)),
     )
-    parts = [Part(name, _thick(deep)) for name, deep in (films or {}).items()]
+    parts = [
+        Part(name, deep if callable(deep) else _thick(deep)) for name, deep in (films or {}).items()
+    ]
     return Scene("by hand", _AREA, atoms, Layered(parts), flat)
 
 
-def _thick(deep: float) -> Callable[[FloatArray, FloatArray], FloatArray]:
+def _thick(deep: float) -> Thickness:
     return lambda x, y: np.full(np.shape(x), deep)
 
 

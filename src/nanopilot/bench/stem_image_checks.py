@@ -201,8 +201,9 @@ def distortion(physics: Physics, rng: np.random.Generator) -> Mapping[str, float
 
 
 def shaking(physics: Physics, rng: np.random.Generator, rows: int = 8000) -> Mapping[str, float]:
-    """Return relative errors of line jitter and of amplitude and frequency of the hum.
+    """Return errors of line jitter and of amplitude, frequency and phase of the hum.
 
+    All are relative but that of the phase, which is in radians, half way through the experiment.
     One atom is crossed by the same line, `rows` times in each of three frames. The phase of the
     first harmonic of a line tells where the atom was; a sine is fitted, and what is left is the
     jitter. NaN: a hum that does not stand out of what is left has no frequency.
@@ -218,13 +219,17 @@ def shaking(physics: Physics, rng: np.random.Generator, rows: int = 8000) -> Map
     seen = -np.angle(frame["haadf"].to_numpy() @ turned).ravel() * width / (2 * np.pi)
     times = frame["time"].to_numpy()[..., columns // 2].ravel()
     frequency, sine = fitted_sine(times, seen, (40.0, 70.0))
+    # What the beam is ahead of, the atom is behind.
+    there = np.exp(-2j * np.pi * hertz * times)
+    phase = float(np.angle(np.sum(-sine[1] * there) * 1j))
     left, found = float(np.std(seen - sine[0] - sine[1])), float(np.ptp(sine[1])) / 2
     if found < max(10 * left * math.sqrt(2 / len(seen)), 1e-12):
-        frequency = math.nan
+        frequency = phase = math.nan
     return {
         "jitter": abs(left / jitter - 1),
         "mains": abs(found / hum - 1),
         "mains_frequency": abs(frequency / hertz - 1),
+        "mains_phase": abs(phase),
     }
 
 
@@ -264,3 +269,30 @@ def backlash(physics: Physics, rng: np.random.Generator) -> float:
     stage.set(x=0.0, y=0.0)
     up = (_of_lattice(twin) - first).mean(axis=0)
     return float(np.abs(np.concatenate([down, -up]) / short - 1).max())
+
+
+def creep(physics: Physics, rng: np.random.Generator) -> float:
+    """Return the larger relative error of how far, and how long, the stage goes on after a move.
+
+    Atoms are seen at even times after the move: what is left of the way falls by the same factor
+    from each to the next.
+    """
+    time, move = float(rng.uniform(5.0, 20.0)), float(rng.uniform(10e-9, 40e-9))
+    left = float(rng.uniform(0.2e-9, 0.45e-9))
+    told = {"stage_drift": left / move, "stage_time": time}
+    twin = physics.twin(scene_of(lattice(3)), 1, motion=told, **_BRIGHT)
+    stage = twin.capability(Stage)
+    stage.set(x=move)
+    twin.clock.sleep(1e3 * time)
+    stage.set(x=0.0)
+    # `set` returns when the stage says that it is there.
+    began, step, seen = twin.clock.now(), 0.8 * time, []
+    for number in range(4):
+        twin.clock.sleep(began + number * step - twin.clock.now())
+        seen.append(float(_of_lattice(twin)[:, 0].mean()))
+    falls = -np.diff(seen)
+    kept = float(falls[:-1] @ falls[1:] / (falls[:-1] @ falls[:-1])) if falls.any() else math.nan
+    if not 0 < kept < 1:
+        return math.nan
+    way = float(falls[0]) / (1 - kept)
+    return max(abs(way / left - 1), abs(-step / math.log(kept) / time - 1))

@@ -220,3 +220,74 @@ def _line(axis: FloatArray, counts: FloatArray, energy: float, half: float) -> f
     within = np.abs(axis - energy) < half
     beside = (np.abs(axis - energy) > 6 * half) & (np.abs(axis - energy) < 7 * half)
     return float(counts[within].sum() - counts[beside].mean() * within.sum())
+
+
+def growth(physics: Physics, rng: np.random.Generator) -> float:
+    """Return the relative error of how much contamination an electron leaves behind.
+
+    The dark field of a bare place brightens from frame to frame, in step with the dose. How bright
+    a thickness of contamination is tells a film of it.
+    """
+    side, steps, frames = 60e-9, 121, 4
+    told: dict[str, Any] = {
+        "lens": {"source_size": 0.4e-9}, "current": 1e-8,
+        "detectors": {"haadf": {"inner": 60e-3, "outer": 120e-3, "gain": 1.0, "noise": 0.0,
+                                "bits": 0, "offset": 0.0}},
+    }  # fmt: skip
+    asked = {"field_of_view": (side, side), "shape": (steps, steps),
+             "dwell_time": float(rng.uniform(0.5e-3, 2e-3))}  # fmt: skip
+    dose = told["current"] * asked["dwell_time"] / _CHARGE * ((steps - 1) / side) ** 2
+    each = float(rng.uniform(2e-9, 6e-9) / dose)
+    middle = slice(steps // 4, 3 * steps // 4)
+
+    def seen(twin: StemTwin) -> float:
+        return float(scan(twin, **asked)["haadf"].to_numpy()[middle, middle].mean())
+
+    seed, known = int(rng.integers(1000)), 10e-9
+    film = physics.twin(scene_of(films={"contamination": known}), seed, damage=UNHURT, **told)
+    growing = UNHURT | {"contamination": each, "reach": float(rng.uniform(2e-9, 5e-9))}
+    bare = physics.twin(scene_of(), seed, damage=growing, **told)
+    series = np.array([seen(bare) for _ in range(frames)])
+    rate = float(np.polyfit(dose * np.arange(frames), series, 1)[0])
+    return abs(rate * known / seen(film) / each - 1)
+
+
+def spectrum_drift(physics: Physics, rng: np.random.Generator) -> float:
+    """Return the relative error of the drift within one spectrum image, and of none in another.
+
+    Waves on a film show as waves of t/lambda, pixel by pixel. The drift is the one with which they
+    are straight: places go with the time at which each spectrum was taken.
+    """
+    from scipy.optimize import minimize
+
+    wave, side = float(rng.uniform(5e-9, 8e-9)), 12e-9
+    true = rng.uniform(0.05e-9, 0.2e-9, 2) * rng.choice([-1, 1], 2)
+
+    def waves(x: FloatArray, y: FloatArray) -> FloatArray:
+        both = np.sin(2 * np.pi * x / wave) + np.sin(2 * np.pi * y / wave)
+        return np.asarray(30e-9 * (1 + 0.3 * both))
+
+    def found(drift: FloatArray) -> FloatArray:
+        twin = physics.twin(
+            scene_of(films={"carbon": waves}), int(rng.integers(1000)), current=1e-9,
+            damage=UNHURT, motion={"drift": tuple(drift)},
+            spectrometer={"channels": 512, "noise": 0.1},
+        )  # fmt: skip
+        image = spectrum(twin, "energy", 0.02, shape=(20, 24), field_of_view=(side, side))
+        energy, counts = image["energy"].to_numpy(), image["eels"].to_numpy()
+        unlost = counts[..., np.abs(energy) < 2.5].sum(-1)
+        ratio = np.log(counts.sum(-1) / unlost).ravel()
+        told = np.stack([image[f"measured_{axis}"].to_numpy().ravel() for axis in "xy"])
+        times = image["time"].to_numpy().ravel()
+
+        def left(speed: FloatArray) -> float:
+            angle = 2 * np.pi / wave * (told - np.multiply.outer(speed * 1e-10, times))
+            basis = np.column_stack([*np.sin(angle), *np.cos(angle), np.ones(len(times))])
+            return float(np.var(ratio - basis @ np.linalg.lstsq(basis, ratio, rcond=None)[0]))
+
+        best: Any = minimize(left, np.zeros(2), method="Nelder-Mead")
+        return np.asarray(best.x * 1e-10)
+
+    drifting, aligned = found(true), found(np.zeros(2))
+    size = float(np.linalg.norm(true))
+    return max(float(np.linalg.norm(one)) for one in (drifting - true, aligned)) / size

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nanopilot.core.errors import MissingExtra, Unsupported
-from nanopilot.models.electron_optics import Lens
+from nanopilot.models.electron_optics import Lens, interaction
 from nanopilot.models.multislice import Calculation, Specimen
 from nanopilot.models.multislice.grid import Grid, choose
 from nanopilot.models.multislice.patterns import beam, overlaps
@@ -19,7 +20,11 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Metres of a slice, at most.
 SLICE = 2e-10
-#: How much finer the grid is that a potential for images is made on.
+#: By how much finer than the ring alone asks for the grid is, per interaction and atomic number, in
+#: V m: it has to show how far the heaviest atom turns the phase. On a grid for the ring, molybdenum
+#: is an eighth too bright at 80 kV; on the one that is taken, half of that.
+_HEAVY = 4.2e-9
+#: How much finer still that grid is which a potential for images is made on.
 _FINER = 3
 
 
@@ -97,15 +102,14 @@ def dark_field(
         How many configurations of vibrating atoms, and the seed that they are drawn with.
     """
     count, seed = phonons
-    coarse = lens.wavelength / (3 * (ring[1] + 2e-3)) * 1e10
+    heaviest = interaction(lens.voltage) * int(specimen.number.max())
+    finer = max(1.0, _HEAVY * heaviest)
+    coarse = lens.wavelength / (3 * finer * (ring[1] + 2e-3)) * 1e10
     with quietly("float32") as abtem:
-        frozen = abtem.FrozenPhonons(
-            _atoms(specimen), num_configs=count, sigmas=_sigmas(specimen), seed=seed
-        )
         detector = abtem.AnnularDetector(inner=ring[0] * 1e3, outer=ring[1] * 1e3)
         total = np.zeros(len(places))
-        for moved in frozen:
-            potential = _sampled(abtem, moved, specimen, coarse)
+        for moved in mirrored(specimen, count, np.random.default_rng(seed)):
+            potential = _sampled(abtem, _atoms(moved), specimen, coarse)
             probe = abtem.Probe(
                 energy=lens.voltage, semiangle_cutoff=lens.convergence_angle * 1e3,
                 aberrations=aberrations(lens),
@@ -116,6 +120,22 @@ def dark_field(
                 probe.scan(potential, scan=scan, detectors=detector).compute().array
             )
     return total / count
+
+
+def mirrored(specimen: Specimen, count: int, rng: np.random.Generator) -> Iterator[Specimen]:
+    """Yield configurations of vibrating atoms (Einstein), every second one the first's mirror.
+
+    Each is drawn as it should be, and what an image changes by in proportion to how far an atom is
+    off cancels between the two (antithetic variates: J. M. Hammersley and K. W. Morton, Math. Proc.
+    Camb. Phil. Soc. 52 (1956) 449). Two sets of twelve then have images of two layers of graphene
+    that correlate to 0.999; without it, to 0.978, which is less than what is asked of the twin.
+    """
+    for number in range(count):
+        if number % 2 == 0:
+            away = rng.normal(size=specimen.position.shape) * specimen.rms[:, None]
+        moved = specimen.position + (-1) ** number * away
+        moved[:, 2] = np.clip(moved[:, 2], 0.0, specimen.box[2])
+        yield replace(specimen, position=moved)
 
 
 def _sampled(abtem: Any, atoms: Any, specimen: Specimen, coarse: float) -> Any:
@@ -178,12 +198,3 @@ def _atoms(specimen: Specimen) -> Any:
 
     sides = np.asarray(specimen.box) * 1e10
     return ase.Atoms(specimen.number, specimen.position * 1e10, cell=sides, pbc=True)
-
-
-def _sigmas(specimen: Specimen) -> Mapping[str, float]:
-    from ase.data import chemical_symbols
-
-    return {
-        chemical_symbols[int(number)]: float(specimen.rms[specimen.number == number].mean()) * 1e10
-        for number in np.unique(specimen.number)
-    }

@@ -11,7 +11,6 @@ import pytest
 
 from nanopilot.core.errors import OutOfRange
 from nanopilot.models.electron_optics import Aberrations, Lens, beam_wave
-from nanopilot.twins.stem.channelling import column_weights
 from nanopilot.twins.stem.contrast import fractions, matter_exponent
 from nanopilot.twins.stem.film import Film, normals, power
 from nanopilot.twins.stem.materials import material
@@ -106,7 +105,7 @@ def test_the_spectrum_of_a_film_is_the_transfer_of_the_lens() -> None:
     measured, expected = 0.0, 0.0
     terms, kind = lens_terms(LENS, lattice, RINGS), kind_terms((6, 0.0), LENS, lattice, RINGS)
     for seed in range(4):
-        sample = AtomsByKind(no_atoms(), None, Film((Wedge(10e-9),), seed))
+        sample = AtomsByKind(no_atoms(), Film((Wedge(10e-9),), seed))
         patch = sample.patch(lattice, RINGS, (0.0, 0.0, 0.0))
         bf = patch.spectra(LENS, 0.0)[3]
         atoms = material("carbon").concentration()[6] * 10e-9 * side**2
@@ -146,25 +145,11 @@ def test_grain_is_there_where_pixels_are_wider_than_the_beam() -> None:
     assert seen.max() <= 1
 
 
-def test_atoms_below_others_count_more_and_those_beside_do_not() -> None:
-    place = [
-        [0, 0, 0],
-        [1e-11, 0, 4e-10],
-        [0, 0, 8e-10],
-        [2e-10, 0, 8e-10],
-        [-5e-12, 5e-12, -4e-10],
-    ]
-    weights = column_weights(atoms_of(place, [38, 38, 38, 38, 8], np.zeros(5)))
-    above = np.array([64, 64 + 1444, 64 + 2 * 1444, 0, 0])
-    np.testing.assert_allclose(weights, 1 + 0.3 * (1 - np.exp(-above / 1000)))
-    assert column_weights(no_atoms()).shape == (0,)
-
-
 VIEW = View(pixels=128, angle_per_pixel=1e-3, aperture=40e-3)
 
 
 def test_a_ronchigram_without_a_sample_is_an_even_disc() -> None:
-    empty = AtomsByKind(no_atoms(), None, None)
+    empty = AtomsByKind(no_atoms(), None)
     seen = ronchigram(empty, LENS, (0.0, 0.0), VIEW)
     angle = (np.arange(128) - 64) * 1e-3
     size = np.hypot(angle[:, None], angle[None, :])
@@ -178,7 +163,7 @@ def test_a_ronchigram_without_a_sample_is_an_even_disc() -> None:
 
 def test_a_ronchigram_is_the_far_field_of_the_wave_behind_the_sample() -> None:
     place = np.array([[0.3e-9, -0.2e-9, 0], [-0.6e-9, 0.4e-9, 0], [0.1e-9, 0.9e-9, 0]])
-    sample = AtomsByKind(atoms_of(place, [79, 79, 42], np.full(3, 1e-11)), None, None)
+    sample = AtomsByKind(atoms_of(place, [79, 79, 42], np.full(3, 1e-11)), None)
     lens = LENS.model_copy(
         update={"convergence_angle": 40e-3, "aberrations": Aberrations(C1=-20e-9, B2_x=5e-8)}
     )
@@ -200,7 +185,7 @@ def test_a_ronchigram_is_the_far_field_of_the_wave_behind_the_sample() -> None:
 
 
 def test_the_shadow_is_magnified_by_defocus_and_streaked_by_astigmatism() -> None:
-    sample = AtomsByKind(no_atoms(), None, Film((Wedge(10e-9),)))
+    sample = AtomsByKind(no_atoms(), Film((Wedge(10e-9),)))
 
     def sizes(**aberrations: float) -> tuple[float, float]:
         lens = LENS.model_copy(update={"aberrations": Aberrations(**aberrations)})
@@ -221,6 +206,6 @@ def test_the_shadow_is_magnified_by_defocus_and_streaked_by_astigmatism() -> Non
 def test_too_much_defocus_for_the_opening_is_refused() -> None:
     lens = LENS.model_copy(update={"aberrations": Aberrations(C1=-5e-6)})
     with pytest.raises(OutOfRange, match="reduce defocus"):
-        ronchigram(AtomsByKind(no_atoms(), None, None), lens, (0.0, 0.0), VIEW)
+        ronchigram(AtomsByKind(no_atoms(), None), lens, (0.0, 0.0), VIEW)
     with pytest.raises(OutOfRange, match="`pixels`"):
         View(0, 1e-3, 1e-2)

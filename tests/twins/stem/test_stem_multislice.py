@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from nanopilot.models.electron_optics import Lens
-from nanopilot.twins.stem.channelling import column_weights
 from nanopilot.twins.stem.contrast import fractions
 from nanopilot.twins.stem.render import Renderer
 from nanopilot.twins.stem.scene import Atoms
@@ -23,7 +22,8 @@ def multislice(crystal: Any, lens: Lens, sigma: float, scan: tuple[Array, Array]
     abtem = pytest.importorskip("abtem")
     abtem.config.set({"diagnostics.progress_bar": False})
     phonons = abtem.FrozenPhonons(crystal, num_configs=2, sigmas=sigma, seed=2)
-    sampling = lens.wavelength / ANGSTROM / 3 / 0.187
+    # Half as fine again as the ring asks for: abTEM damps what is near the end of its grid.
+    sampling = lens.wavelength / ANGSTROM / 4.5 / 0.187
     potential = abtem.Potential(phonons, sampling=sampling, slice_thickness=2.0)
     probe = abtem.Probe(energy=lens.voltage, semiangle_cutoff=lens.convergence_angle * 1e3)
     probe.grid.match(potential)
@@ -51,7 +51,7 @@ def compared(crystal: Any, lens: Lens, sigma: float, scan: tuple[Array, Array]) 
     pytest.importorskip("abtem")
     exact = multislice(crystal, lens, sigma, scan)
     atoms = surrounded(crystal, sigma)
-    renderer = Renderer(atoms, lens, RINGS, weights=column_weights(atoms))
+    renderer = Renderer(atoms, lens, RINGS, columns=True)
     deep = float(crystal.positions[:, 2].mean()) * ANGSTROM
     values = renderer.values(scan[0].ravel() * ANGSTROM, scan[1].ravel() * ANGSTROM, deep)
     found = {}
@@ -68,13 +68,13 @@ def test_one_layer_of_molybdenum_disulphide() -> None:
 
     layer = orthogonalize_cell(mx2("MoS2", a=3.18, thickness=3.13, vacuum=1.0)) * (3, 2, 1)
     size = layer.cell.lengths() / np.array([3, 2, 1])
-    scan = np.meshgrid(np.arange(5) * size[0] / 5, np.arange(8) * size[1] / 8, indexing="ij")
+    scan = np.meshgrid(np.arange(4) * size[0] / 4, np.arange(6) * size[1] / 6, indexing="ij")
     lens = Lens(voltage=80e3, convergence_angle=30e-3)
     found = compared(layer, lens, 0.07, (scan[0], scan[1]))
     assert found["haadf"][0] > 0.985
-    assert found["haadf"][1] == pytest.approx(1, abs=0.1)
-    assert found["maadf"][0] > 0.94
-    assert found["maadf"][1] == pytest.approx(1, abs=0.3)
+    assert found["haadf"][1] == pytest.approx(1, abs=0.07)
+    assert found["maadf"][0] > 0.98
+    assert found["maadf"][1] == pytest.approx(1, abs=0.15)
     assert found["abf"][0] > 0.9
     assert found["abf"][1] == pytest.approx(1, abs=0.1)
 
@@ -91,11 +91,11 @@ def test_one_layer_of_strontium_titanate() -> None:
     # No atom may vibrate out of the box.
     slab.translate([0.0, 0.0, 0.98])
     # All of the cell: in a quarter of it columns that vibrate off their place do not average out.
-    line = np.arange(12) / 12 * 3.905
+    line = np.arange(8) / 8 * 3.905
     scan = np.meshgrid(line, line, indexing="ij")
     lens = Lens(voltage=200e3, convergence_angle=25e-3)
     found = compared(slab, lens, 0.08, (scan[0], scan[1]))
     assert found["haadf"][0] > 0.95
-    assert found["haadf"][1] == pytest.approx(1, abs=0.35)
+    assert found["haadf"][1] == pytest.approx(1, abs=0.25)
     assert found["abf"][0] > 0.88
     assert found["abf"][1] == pytest.approx(1, abs=0.1)

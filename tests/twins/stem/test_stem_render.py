@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanopilot.core.errors import OutOfRange, SignalError
+from nanopilot.core.errors import OutOfRange
 from nanopilot.models.electron_optics import Aberrations, Lens, beam_intensity, beam_wave
 from nanopilot.twins.stem.contrast import annular_cross_section, atom_contrast, object_share
 from nanopilot.twins.stem.render import Renderer, focus_steps
@@ -67,7 +67,7 @@ def direct_sum(atoms: Any, lens: Lens, name: str, corner: float = 0.0) -> Array:
 def test_a_patch_equals_the_direct_sum(name: str) -> None:
     atoms = scattered_atoms(40, SIDE, 1)
     lattice = lattice_of(LENS, (0.0, 0.0), (SIDE, SIDE))
-    patch = AtomsByKind(atoms, None, None).patch(lattice, {name: RINGS[name]}, (0.0, 0.0, 0.0))
+    patch = AtomsByKind(atoms, None).patch(lattice, {name: RINGS[name]}, (0.0, 0.0, 0.0))
     image = patch.sampled(LENS, 0.0, (POINTS, POINTS))[0]
     exact = direct_sum(atoms, LENS, name)
     assert np.abs(image - exact).max() < 1e-5 * np.abs(exact).max()
@@ -79,7 +79,7 @@ def test_focal_spread_is_averaged_as_in_the_beam(spread: float) -> None:
     atoms = scattered_atoms(10, SIDE, 2)
     lattice = lattice_of(lens, (0.0, 0.0), (SIDE, SIDE))
     haadf = {"haadf": RINGS["haadf"]}
-    patch = AtomsByKind(atoms, None, None).patch(lattice, haadf, (0.0, 0.0, 0.0))
+    patch = AtomsByKind(atoms, None).patch(lattice, haadf, (0.0, 0.0, 0.0))
     exact = direct_sum(atoms, lens, "haadf")
     image = patch.sampled(lens, 0.0, (POINTS, POINTS))[0]
     assert np.abs(image - exact).max() < 1e-5 * np.abs(exact).max()
@@ -230,17 +230,10 @@ def test_a_new_lens_is_used_and_nothing_is_left_of_the_old_one() -> None:
         assert np.abs((shown.values(x, y) - fresh) / peak).max() < 0.01
 
 
-def test_atoms_count_by_their_weight() -> None:
-    atoms = scattered_atoms(50, 2e-9, 11)
-    plain = Renderer(atoms, LENS, RINGS).frame((0, 0), 2e-11, (50, 50))
-    half = Renderer(atoms, LENS, RINGS, weights=np.full(50, 0.5)).frame((0, 0), 2e-11, (50, 50))
-    np.testing.assert_allclose(half, plain / 2, atol=1e-6 * float(np.abs(plain).max()))
-
-
 def test_the_signal_of_an_area_is_the_sum_of_cross_sections() -> None:
     lattice = lattice_of(LENS, (0.0, 0.0), (SIDE, SIDE))
     atoms = scattered_atoms(20, SIDE, 12)
-    patch = AtomsByKind(atoms, None, None).patch(lattice, RINGS, (0.0, 0.0, 0.0))
+    patch = AtomsByKind(atoms, None).patch(lattice, RINGS, (0.0, 0.0, 0.0))
     image = patch.sampled(LENS, 0.0, (POINTS, POINTS))[0]
     areas = [annular_cross_section(int(z), 0.0, 80e3, RINGS["haadf"], 30e-3) for z in atoms.number]
     assert float(image.mean()) * SIDE**2 == pytest.approx(sum(areas), rel=1e-4, abs=0)
@@ -281,8 +274,6 @@ def test_fields_too_large_for_one_piece_are_refused_and_still_have_values() -> N
     near = renderer.values(np.array([1e-9]), np.array([1e-9]))
     assert np.isfinite(wide).all()
     np.testing.assert_allclose(wide[:, -1:], near, rtol=0.02, atol=1e-6)
-    with pytest.raises(SignalError, match="`weights`"):
-        Renderer(atoms, LENS, RINGS, weights=np.ones(3))
 
 
 def test_no_atoms_make_no_image() -> None:

@@ -13,7 +13,6 @@ from nanopilot.bench.stem_peers import dark_field, elastic
 from nanopilot.bench.track import Bar
 from nanopilot.models.electron_optics import Aberrations, Lens, beam_intensity
 from nanopilot.models.multislice import Calculation, Specimen, patterns
-from nanopilot.twins.stem.channelling import column_weights
 from nanopilot.twins.stem.contrast import fractions
 from nanopilot.twins.stem.render import Renderer
 from nanopilot.twins.stem.samples.crystals import orthogonal
@@ -130,7 +129,7 @@ class StemPhysics:
     """
 
     name: ClassVar[str] = "stem-physics"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     about: ClassVar[str] = "images and patterns of the electron twin against abTEM's multislice"
     default: ClassVar[str] = "twin"
     bars: ClassVar[tuple[Bar, ...]] = (
@@ -288,8 +287,7 @@ def _listed(position: FloatArray, number: Any, rms: FloatArray) -> Atoms:
 
 def twin(job: Job) -> Answer:
     """Answer with the fast image of the twin, columns and all, and with our multislice."""
-    weights = column_weights(job.atoms)
-    image = Renderer(job.atoms, job.lens, {"ring": job.ring}, weights)
+    image = Renderer(job.atoms, job.lens, {"ring": job.ring}, columns=True)
     x, y = job.places.T
     exponent = image.values(x, y, job.specimen.box[2] / 2)[0]
     angle = job.lens.convergence_angle

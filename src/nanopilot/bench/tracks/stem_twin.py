@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nanopilot.bench import stem_checks, stem_image_checks, stem_matter_checks
+from nanopilot.bench import stem_checks, stem_image_checks, stem_lag_checks, stem_matter_checks
 from nanopilot.bench.stem_checks import Physics
 from nanopilot.bench.track import Bar
 from nanopilot.core.clock import Clock
@@ -22,7 +22,8 @@ ALLOWED = {
     "identity": 0.0, "counts": 4.5, "beam": 0.03, "transfer": 0.03, "drift": 0.03, "scale": 0.03,
     "shear": 0.03, "jitter": 0.03, "mains": 0.03, "mains_frequency": 0.03, "backlash": 0.03,
     "damage": 4.5, "ledger": 1e-9, "cells": 1e-9, "pattern": 4.5, "aperture": 0.03,
-    "thickness": 0.03, "composition": 0.03,
+    "thickness": 0.03, "composition": 0.03, "mains_phase": 0.03, "creep": 0.03, "flyback": 0.03,
+    "afterglow": 0.03, "saturation": 0.03, "growth": 0.03, "spectrum_drift": 0.03,
 }  # fmt: skip
 #: What they and the checks that end in yes or no claim.
 CLAIMS = {
@@ -38,20 +39,28 @@ CLAIMS = {
     "jitter": "line jitter is the parameter within 3 %",
     "mains": "amplitude of the hum is the parameter within 3 %",
     "mains_frequency": "frequency of the hum is the parameter within 3 %",
+    "mains_phase": "phase of the hum is that of the mains within 0.03 rad",
     "backlash": "backlash of the stage is the parameter within 3 %",
+    "creep": "the stage goes on by its fraction and time within 3 %",
+    "flyback": "the beam lags after a flyback by its time constant, and wait, within 3 %",
+    "afterglow": "late light and its time are the parameters within 3 %",
+    "saturation": "readings end where the converter does, within 3 %",
     "damage": "atoms lost match cross section and fluence within counting error",
+    "growth": "contamination grows with the dose by the parameter within 3 %",
     "harmless": "no atom is lost below threshold, or with damage switched off",
     "ledger": "delivered electrons, dose map and estimates agree",
     "cells": "the guard's dose map is the twin's, cell by cell",
     "pattern": "counts of patterns are Poisson's of current times exposure",
     "aperture": "the disc of a pattern is the aperture within 3 %",
+    "spectrum_drift": "a spectrum image drifts by the parameter within 3 %, or not at all",
     "thickness": "log-ratio of losses is t/lambda within 3 %",
     "composition": "X-rays tell the composition within 3 %",
 }
 #: What a twin without artefacts, damage and noise of counting cannot show.
 SHOWN = (
     "beam", "transfer", "drift", "scale", "shear", "jitter", "mains", "mains_frequency",
-    "backlash", "damage", "harmless",
+    "mains_phase", "backlash", "creep", "flyback", "afterglow", "saturation", "damage", "growth",
+    "harmless", "spectrum_drift",
 )  # fmt: skip
 
 _SINGLY: Mapping[str, Callable[[Physics, np.random.Generator], float]] = {
@@ -59,7 +68,10 @@ _SINGLY: Mapping[str, Callable[[Physics, np.random.Generator], float]] = {
     "transfer": stem_image_checks.transfer,
     "drift": stem_image_checks.drift, "backlash": stem_image_checks.backlash,
     "damage": stem_matter_checks.damage, "thickness": stem_matter_checks.thickness,
-    "composition": stem_matter_checks.composition,
+    "composition": stem_matter_checks.composition, "creep": stem_image_checks.creep,
+    "flyback": stem_lag_checks.flyback, "afterglow": stem_lag_checks.afterglow,
+    "saturation": stem_lag_checks.saturation, "growth": stem_matter_checks.growth,
+    "spectrum_drift": stem_matter_checks.spectrum_drift,
 }  # fmt: skip
 _TOGETHER: tuple[Callable[[Physics, np.random.Generator], Mapping[str, float]], ...] = (
     stem_image_checks.beam, stem_image_checks.distortion, stem_image_checks.shaking,
@@ -95,7 +107,8 @@ def nominal(_: Visible) -> Physics:
     """Return a twin that takes every place, lens and sample for what it should be.
 
     The beam goes where it was told, from a point, focused whatever focus, height and aberrations
-    are, and nothing leaves the sample.
+    are, detectors read all light at once and whatever its amount, and nothing leaves the sample or
+    grows on it.
     """
 
     def build(scene: Scene, clock: Clock, settings: StemSettings, seed: int) -> StemTwin:
@@ -103,7 +116,12 @@ def nominal(_: Visible) -> Physics:
             update={"aberrations": type(settings.lens.aberrations)(), "source_size": 0.0,
                     "chromatic": 0.0}
         )  # fmt: skip
-        kept = {"motion": Motion(), "damage": Damage(knock_on=0, radiolysis=0), "lens": lens}
+        light = {
+            name: one.model_copy(update={"afterglow": 0.0, "bits": 0})
+            for name, one in settings.detectors.named().items()
+        }
+        kept = {"motion": Motion(), "damage": Damage(knock_on=0, radiolysis=0), "lens": lens,
+                "detectors": settings.detectors.model_copy(update=light)}  # fmt: skip
         return StemTwin(scene, clock, settings=settings.model_copy(update=kept), seed=seed)
 
     return Physics(build)

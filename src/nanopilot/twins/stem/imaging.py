@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from nanopilot.core.errors import OutOfRange
 from nanopilot.core.limits import Violation
-from nanopilot.twins.stem.channelling import column_weights
 from nanopilot.twins.stem.contrast import check_ring, fractions
 from nanopilot.twins.stem.film import Film
 from nanopilot.twins.stem.render import Renderer
@@ -33,8 +32,9 @@ class Imager:
             self._renderer.use(world.lens)
         else:
             film = Film((world.scene.matter, world.grown), world.seed)
-            weights = column_weights(world.scene.atoms)
-            self._renderer = Renderer(world.scene.atoms, world.lens, self._rings, weights, film)
+            self._renderer = Renderer(
+                world.scene.atoms, world.lens, self._rings, film, columns=True
+            )
             self._renderer.remove((~world.there).nonzero()[0])
             world.pictures[names] = self._renderer
 

@@ -158,7 +158,7 @@ class PatternSource:
         atoms = world.atoms
         near = np.asarray((np.abs(atoms.position[:, :2] - spot) <= wide / 2).all(axis=1))
         film = Film((world.scene.matter, world.grown), world.seed)
-        sample = AtomsByKind(atoms.keep(near), None, film)
+        sample = AtomsByKind(atoms.keep(near), film)
         return ronchigram(sample, lens, (float(spot[0]), float(spot[1])), view)
 
 

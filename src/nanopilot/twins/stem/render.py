@@ -50,17 +50,15 @@ class Renderer:
         What forms the beam.
     rings : mapping of str to Ring
         Detectors by name; results have their order.
-    weights : numpy.ndarray, optional
-        How much each atom counts, shape (atoms,); see `nanopilot.twins.stem.channelling`.
     film : Film, optional
         Matter that is there as well, known by its thickness.
+    columns : bool
+        Atoms below one another scatter together (`nanopilot.twins.stem.channelling`).
 
     Raises
     ------
     OutOfRange
         Detectors, voltage or elements outside the models.
-    SignalError
-        Not one weight for each atom.
     """
 
     def __init__(
@@ -68,13 +66,13 @@ class Renderer:
         atoms: Atoms,
         lens: Lens,
         rings: Mapping[str, Ring],
-        weights: Array | None = None,
         film: Film | None = None,
+        columns: bool = False,
     ) -> None:
-        for ring in rings.values():
-            check_ring(ring, lens.voltage, lens.convergence_angle)
+        _check(rings, lens)
         self.rings, self._lens, self._film = dict(rings), lens, film
-        self._atoms = AtomsByKind(atoms, weights, film)
+        self._atoms = AtomsByKind(atoms, film, columns)
+        self._atoms.pair(lens, rings)
         self._patch: Patch | None = None
         self._frame: tuple[tuple[Any, ...], Patch] | None = None
         self._near: Neighbours | None = None
@@ -101,8 +99,8 @@ class Renderer:
         """
         before = self._lens.voltage, self._lens.convergence_angle
         if (lens.voltage, lens.convergence_angle) != before:
-            for ring in self.rings.values():
-                check_ring(ring, lens.voltage, lens.convergence_angle)
+            _check(self.rings, lens)
+            self._atoms.pair(lens, self.rings)
             self.forget()
         self._lens = lens
 
@@ -112,15 +110,15 @@ class Renderer:
 
     def remove(self, index: Array) -> None:
         """Take atoms away, by index into those that were given; gone ones may be named again."""
-        reach = reach_of(self._lens)
-        for kind, those in self._atoms.leave(index):
+        atoms, reach = self._atoms, reach_of(self._lens)
+        taken = atoms.leave(index)
+        for kind, those in atoms.by_kind(np.flatnonzero(taken.any(axis=0))):
             self._near = self._frame = None
             if self._patch is None:
                 continue
-            x, y = self._atoms.position[those, 0], self._atoms.position[those, 1]
+            x, y = atoms.position[those, :2].T
             near = inside(x, y, self._patch.lattice.corner, self._patch.lattice.period)
-            taken = np.stack([x, y, self._atoms.weights[those]])[:, near]
-            self._patch.take(kind, taken, reach)
+            self._patch.take(kind, np.stack([x, y, *taken[:, those]])[:, near], reach)
 
     def frame(
         self,
@@ -171,9 +169,8 @@ class Renderer:
         rows, columns = (slice(beyond * finer, (beyond + n) * finer, finer) for n in shape)
         found = np.stack([image[rows, columns] for image in images])
         if self._film is not None:
-            y, x = (one * pixel for one in np.indices(shape))
-            x, y = turned_places(x, y, (0.0, 0.0, -rotation))
-            found += self._film.mean(x + corner[0], y + corner[1], lens, self.rings)
+            x, y = _pixels(corner, pixel, shape, rotation)
+            found += self._film.mean(x, y, lens, self.rings)
         return found
 
     def _framed(
@@ -250,7 +247,7 @@ class Renderer:
             self._near = self._atoms.neighbours(self.rings, 1.2 * reach)
         for places, several, weights in focus_steps(heights, step, alone):
             for focus, weight in zip(several, weights, strict=True):
-                part = np.zeros((len(self.rings), len(places)), dtype=np.float32)
+                part = np.zeros_like(out[:, places])
                 if by_grid and self._patch is not None:
                     rows, columns = self._patch.lattice.in_steps(x[places], y[places])
                     gather(self._patch.grids(lens, float(focus)), rows, columns, GATHERED, part)
@@ -261,6 +258,20 @@ class Renderer:
             out += self._film.mean(x, y, lens, self.rings)
             if not by_grid:
                 out += _coarse_grain(self._film, x, y, lens, self.rings)
+
+
+def _pixels(
+    corner: tuple[float, float], pixel: float, shape: tuple[int, int], rotation: float
+) -> tuple[Array, Array]:
+    """Return x and y of the pixels of a frame in metres."""
+    y, x = (one * pixel for one in np.indices(shape))
+    x, y = turned_places(x, y, (0.0, 0.0, -rotation))
+    return x + corner[0], y + corner[1]
+
+
+def _check(rings: Mapping[str, Ring], lens: Lens) -> None:
+    for ring in rings.values():
+        check_ring(ring, lens.voltage, lens.convergence_angle)
 
 
 def _rotated(lens: Lens, rotation: float) -> Lens:

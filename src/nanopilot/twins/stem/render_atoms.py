@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nanopilot.core.errors import SignalError
+from nanopilot.models.electron_optics import Lens
+from nanopilot.twins.stem.channelling import Columns, columns_of
 from nanopilot.twins.stem.contrast import Ring
 from nanopilot.twins.stem.film import Film, power
 from nanopilot.twins.stem.render_direct import Neighbours
@@ -29,22 +30,18 @@ class AtomsByKind:
     ----------
     atoms : Atoms
         All there are.
-    weights : numpy.ndarray or None
-        How much each counts, shape (atoms,); None: 1.
     film : Film or None
         Other matter; its grain goes into every patch.
-
-    Raises
-    ------
-    SignalError
-        Not one weight for each atom.
+    columns : bool
+        Atoms below one another scatter together, once `pair` has been told under which lens.
     """
 
-    def __init__(self, atoms: Atoms, weights: Array | None, film: Film | None) -> None:
+    def __init__(self, atoms: Atoms, film: Film | None, columns: bool = False) -> None:
         count = len(atoms)
-        self.weights = np.ones(count) if weights is None else np.array(weights, dtype=float)
-        if self.weights.shape != (count,):
-            raise SignalError(f"`weights` has shape {self.weights.shape}; it is ({count},).")
+        #: How much each counts: one row for all detectors, or one for each.
+        self.weights = np.ones((1, count))
+        self._paired = atoms if columns else None
+        self._columns: Columns | None = None
         self.position, self.film = atoms.position, film
         self.there = np.ones(count, dtype=bool)
         same = np.stack([atoms.number.astype(float), np.round(atoms.rms / _SAME)])
@@ -59,11 +56,22 @@ class AtomsByKind:
         x, y = self.position[:, 0], self.position[:, 1]
         return np.asarray(self.there & inside(x, y, corner, period))
 
-    def leave(self, index: Array) -> Iterator[tuple[Kind, Array]]:
-        """Let atoms leave, by index; yield those that were there, by kind."""
-        index = np.unique(np.asarray(index, dtype=np.int64))
-        index = index[self.there[index]]
-        self.there[index] = False
+    def pair(self, lens: Lens, rings: Mapping[str, Ring]) -> None:
+        """Let atoms in columns count by the pairs they are part of from now on."""
+        if self._paired is not None:
+            self._columns = columns_of(self._paired, lens, rings)
+            self.weights = self._columns.weights(self.there)
+
+    def leave(self, index: Array) -> Array:
+        """Let atoms leave, by index; return by how much less each counts, shape of `weights`."""
+        before = self.weights * self.there
+        self.there[np.asarray(index, dtype=np.int64)] = False
+        if self._columns is not None:
+            self.weights = self._columns.weights(self.there)
+        return np.asarray(before - self.weights * self.there)
+
+    def by_kind(self, index: Array) -> Iterator[tuple[Kind, Array]]:
+        """Yield atoms of each kind, by index."""
         for number, kind in enumerate(self.kinds):
             those = index[self.which[index] == number]
             if len(those):
@@ -74,7 +82,7 @@ class AtomsByKind:
         found = Neighbours(rings, reach)
         for number, kind in enumerate(self.kinds):
             those = self.there & (self.which == number)
-            found.place(kind, self.position[those, :2], self.weights[those])
+            found.place(kind, self.position[those, :2], self.weights[:, those])
         return found
 
     def patch(
@@ -96,7 +104,9 @@ class AtomsByKind:
         near = self.there & inside(x, y, lattice.corner, lattice.period)
         for number, kind in enumerate(self.kinds):
             those = near & (self.which == number)
-            patch.density[kind] = lattice.coefficients(x[those], y[those], self.weights[those])
+            patch.density[kind] = np.stack(
+                [lattice.coefficients(x[those], y[those], one[those]) for one in self.weights]
+            )
         if self.film is not None:
             _add_grain(patch, self.film, turn)
         return patch
@@ -119,7 +129,7 @@ def _add_grain(patch: Patch, film: Film, turn: tuple[float, float, float]) -> No
         found = lattice.coefficients(x[near], y[near], weights[near])
         found *= np.sqrt(power(frequency, distance)).astype(np.float32)
         kind = number, 0.0
-        patch.density[kind] = patch.density[kind] + found if kind in patch.density else found
+        patch.density[kind] = patch.density.get(kind, np.zeros(1, dtype=np.complex64)) + found[None]
 
 
 def turned_places(x: Array, y: Array, turn: tuple[float, float, float]) -> tuple[Array, Array]:

@@ -49,7 +49,10 @@ class Neighbours:
     _images: dict[tuple[Lens, float], dict[Kind, Array]] = field(default_factory=dict, init=False)
 
     def place(self, kind: Kind, position: Array, weights: Array) -> None:
-        """Take in atoms of one kind: x, y in metres, shape (n, 2), and weights, shape (n,)."""
+        """Take in atoms of one kind: x, y in metres, shape (n, 2), and weights.
+
+        Those are for all detectors or for each, shape (1 or detectors, n).
+        """
         if not len(position):
             return
         low = position.min(axis=0)
@@ -59,7 +62,8 @@ class Neighbours:
         order = np.argsort(number, kind="stable")
         ends = np.searchsorted(number[order], np.arange(tall * wide + 1))
         rows = np.arange(tall)[:, None] * wide + np.arange(wide + 1)[None, :]
-        atoms = np.column_stack([position[order, 1], position[order, 0], weights[order]])
+        each = np.broadcast_to(weights, (len(self.rings), len(position)))[:, order]
+        atoms = np.column_stack([position[order, 1], position[order, 0], each.T])
         atoms[:, :2] -= low[::-1]
         self._sorted[kind] = _Sorted((float(low[0]), float(low[1])), atoms, ends[rows])
 
@@ -81,7 +85,7 @@ class Neighbours:
             image = self._image(kind, lens, height)
             step = 2 * self.reach / image.shape[1]
             places = np.column_stack([y - those.corner[1], x - those.corner[0]]) / step
-            atoms = those.atoms / np.array([step, step, 1.0])
+            atoms = those.atoms / np.array([step, step, *np.ones(len(self.rings))])
             out += add_neighbours(places, atoms, those.cells, image, GATHERED)
 
     def _image(self, kind: Kind, lens: Lens, height: float) -> Array:

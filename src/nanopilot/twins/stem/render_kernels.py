@@ -141,17 +141,15 @@ def turn_phase(wave: Array, phase: Array) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def stamp(
-    image: Array, place: tuple[float, float, float], side: int, table: Array, grids: Array
-) -> None:
+def stamp(image: Array, place: tuple[float, float], side: int, table: Array, grids: Array) -> None:
     """Add one atom's image, as far as a square about it goes, to periodic grids.
 
     Parameters
     ----------
     image : numpy.ndarray
         What `gather` reads as the atom's image, its middle at index (0, 0), shape of `grids`.
-    place : (float, float, float)
-        Row and column of the atom in grid steps, and its weight.
+    place : (float, float)
+        Row and column of the atom in grid steps.
     side : int
         Of the square, in grid steps.
     table : numpy.ndarray
@@ -161,7 +159,7 @@ def stamp(
     """
     across, down = np.empty(GATHER), np.empty(GATHER)
     channels, height, width = grids.shape
-    row, column, weight = place
+    row, column = place
     top, left = math.ceil(row - side / 2), math.ceil(column - side / 2)
     above = _taps(top - row, table, down)
     before = _taps(left - column, table, across)
@@ -173,7 +171,7 @@ def stamp(
                     line = image[c, (above + i + a) % height]
                     for b in range(GATHER):
                         total += down[a] * across[b] * line[(before + j + b) % width]
-                grids[c, (top + i) % height, (left + j) % width] += weight * total
+                grids[c, (top + i) % height, (left + j) % width] += total
 
 
 @numba.njit(cache=True, nogil=True)
@@ -185,7 +183,8 @@ def add_neighbours(places: Array, atoms: Array, cells: Array, patch: Array, tabl
     places : numpy.ndarray
         Rows and columns in grid steps, shape (n, 2).
     atoms : numpy.ndarray
-        Row, column (grid steps, none negative) and weight, shape (atoms, 3), sorted by cell.
+        Row, column (grid steps, none negative) and weight in each channel, shape (atoms, 2 +
+        channels), sorted by cell.
     cells : numpy.ndarray
         First atom of each square cell half a patch wide, shape (rows, columns + 1), the last of
         a row being the first of the next.
@@ -221,5 +220,5 @@ def add_neighbours(places: Array, atoms: Array, cells: Array, patch: Array, tabl
                         row = patch[c, (top + i) % side]
                         for j in range(GATHER):
                             total += down[i] * across[j] * row[(left + j) % side]
-                    out[c, n] += atoms[atom, 2] * total
+                    out[c, n] += atoms[atom, 2 + c] * total
     return out

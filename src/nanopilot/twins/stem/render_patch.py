@@ -46,7 +46,7 @@ class Patch:
     rings : mapping of str to Ring
         Detectors.
     density : mapping of (int, float) to numpy.ndarray
-        Coefficients of every kind of atom; changed when atoms leave.
+        Coefficients of every kind of atom, for all detectors or for each; changed when atoms leave.
     """
 
     lattice: Lattice
@@ -84,7 +84,7 @@ class Patch:
         found = [np.zeros(shape, dtype=np.complex64) for _ in self.rings]
         for kind, density in self.density.items():
             for number, one in enumerate(self.transfers(kind, lens, height)):
-                found[number] += one * density
+                found[number] += one * density[number % len(density)]
         return found
 
     def sampled(self, lens: Lens, height: float, shape: tuple[int, int]) -> list[Array]:
@@ -121,25 +121,26 @@ class Patch:
         kind : (int, float)
             Atomic number and thermal displacement.
         atoms : numpy.ndarray
-            x, y in metres and weight, shape (3, n).
+            x, y in metres and weights, for all detectors or for each, shape (2 + weights, n).
         reach : float
             How far the image of one goes, in metres.
         """
-        x, y, weights = atoms
+        x, y, weights = atoms[0], atoms[1], atoms[2:]
         if not len(x):
             return
         if len(x) * len(self._grids) > _MANY or 2 * reach >= min(self.lattice.period):
-            self.density[kind] -= self.lattice.coefficients(x, y, weights)
+            self.density[kind] -= [self.lattice.coefficients(x, y, one) for one in weights]
             self._grids.clear()
             return
         rows, columns = self.lattice.in_steps(x, y)
         side = math.ceil(2 * reach / min(self.lattice.step))
         for key, grids in self._grids.items():
             image = self._stain(kind, key)
-            for place in zip(rows, columns, -weights, strict=True):
-                stamp(image, place, side, GATHERED, grids)
-        for left, low, weight in zip(x, y, weights, strict=True):
-            self.density[kind] -= np.float32(weight) * self.lattice.one(left, low)
+            each = np.broadcast_to(-weights.T, (len(x), len(self.rings)))
+            for place, weight in zip(zip(rows, columns, strict=True), each, strict=True):
+                stamp(image * weight[:, None, None], place, side, GATHERED, grids)
+        for left, low, some in zip(x, y, weights.T.astype(np.float32), strict=True):
+            self.density[kind] -= some[:, None, None] * self.lattice.one(left, low)
 
     def _stain(self, kind: Kind, key: tuple[Lens, float]) -> Array:
         """Return one atom's image as `stamp` takes it."""

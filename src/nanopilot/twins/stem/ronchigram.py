@@ -116,7 +116,8 @@ def projected_phase(
     for (number, rms), density in patch.density.items():
         contrast = atom_contrast(number, voltage)
         factor = contrast.at(contrast.phase, np.sqrt(square))
-        total += density * (factor * np.exp(-2 * (math.pi * rms) ** 2 * square)).astype(np.float32)
+        factor *= np.exp(-2 * (math.pi * rms) ** 2 * square)
+        total += density[0] * factor.astype(np.float32)
     return lattice, total
 
 
