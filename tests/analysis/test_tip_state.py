@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from nanopilot.analysis.tip import TipShape, contacts, judge_tip, load_tip_state
 from nanopilot.analysis.tip import learned_state as learned
 from nanopilot.analysis.tip import state as judging
-from nanopilot.analysis.tip.fit import Consistency, fit_second
+from nanopilot.analysis.tip.second import second_ends, with_second
 from nanopilot.core.errors import MissingExtra, OutOfRange, ReadError, SignalError, UnknownName
 from nanopilot.models import weights
 from nanopilot.models.recipes import tip_state
@@ -93,20 +93,6 @@ def test_no_prominent_pixel_contradicts_the_second_end_there_is(seed: int) -> No
     assert broken[k] < 0.03
     # On the other side of the first end there is none.
     assert found.broken[k, tip_state.REACH - y, tip_state.REACH - x] > 0.15
-    _, place = tip_state.lopsided(found)
-    assert math.hypot(place[0] - x, place[1] - y) <= 3
-
-
-def test_one_end_is_less_one_sided_than_two() -> None:
-    single, double = [], []
-    for seed in range(6):
-        for ends, tip in (
-            (single, TipShape(1.5 * NM)),
-            (double, TipShape(1.5 * NM, offset=(12 * NM, 6 * NM), height=4 * NM)),
-        ):
-            found = tip_state.companions(scanned(bumps(seed), tip))[0]
-            ends.append(tip_state.lopsided(found)[0])
-    assert max(single) < min(double)
 
 
 @pytest.mark.parametrize(("quarters", "mirrored"), [(1, 0), (2, 1), (3, 0), (0, 1)])
@@ -160,10 +146,11 @@ def test_place_and_odds_of_an_answer_are_those_it_was_made_of(
 def test_second_end_is_fitted_where_it_is_and_as_low_as_it_is() -> None:
     tip = TipShape(1.5 * NM, offset=(13 * NM, -7 * NM), height=6 * NM)
     image = scanned(bumps(5), tip)
-    possible = Consistency.of(image, NM, np.random.default_rng(0))
-    found = fit_second(possible, TipShape(1.5 * NM), (12.0, -8.0))
-    assert found.offset == (13 * NM, -7 * NM)
-    assert found.height == pytest.approx(6 * NM, abs=1.5 * NM)
+    relief = float(np.ptp(image))
+    for near in ((12.0, -8.0), None):
+        found = with_second(TipShape(1.5 * NM), second_ends(image), (NM, relief), near)
+        assert found.offset == (13 * NM, -7 * NM)
+        assert found.height == pytest.approx(6 * NM, abs=0.04 * relief)
 
 
 def test_share_of_certain_pixels_is_that_of_the_true_tip_if_it_is_the_true_one() -> None:
@@ -174,13 +161,14 @@ def test_share_of_certain_pixels_is_that_of_the_true_tip_if_it_is_the_true_one()
 
 
 def test_flat_and_small_images_and_images_with_holes_get_no_answer() -> None:
-    rng = np.random.default_rng(0)
-    assert judge_tip(np.zeros((64, 64)), NM, rng).state == "unsure"
-    assert judge_tip(np.zeros((64, 64)), NM, rng, learned=False).state == "unsure"
+    assert judge_tip(np.zeros((64, 64)), NM).state == "unsure"
+    assert judge_tip(np.zeros((64, 64)), NM, learned=False).state == "unsure"
     with pytest.raises(OutOfRange, match="`image`"):
-        judge_tip(np.zeros((53, 200)), NM, rng)
+        judge_tip(np.zeros((53, 200)), NM)
     with pytest.raises(SignalError, match="`image`"):
-        judge_tip(np.full((64, 64), np.nan), NM, rng)
+        judge_tip(np.full((64, 64), np.nan), NM)
+    with pytest.raises(OutOfRange, match="`radii`"):
+        judge_tip(np.zeros((64, 64)), NM, (2 * NM, NM))
 
 
 def test_without_torch_the_counting_answers_and_the_network_says_what_to_install(
@@ -191,10 +179,10 @@ def test_without_torch_the_counting_answers_and_the_network_says_what_to_install
 
     load_tip_state.cache_clear()
     monkeypatch.setattr(learned, "need_torch", missing)
-    image, rng = bumps(0)[:64, :64], np.random.default_rng(0)
-    assert not judge_tip(image, NM, rng).learned
+    image = bumps(0)[:64, :64]
+    assert not judge_tip(image, NM).learned
     with pytest.raises(MissingExtra, match="torch"):
-        judge_tip(image, NM, rng, learned=True)
+        judge_tip(image, NM, learned=True)
     with pytest.raises(MissingExtra, match="torch"):
         load_tip_state()
 
@@ -269,8 +257,24 @@ class TestNetwork:
 
     def test_verdict_of_the_network_comes_with_a_second_end(self) -> None:
         tip = TipShape(1.5 * NM, offset=(14 * NM, 6 * NM), height=5 * NM)
-        verdict = judge_tip(scanned(bumps(4), tip), NM, np.random.default_rng(0), learned=True)
+        verdict = judge_tip(scanned(bumps(4), tip), NM, learned=True)
         assert verdict.learned
         assert verdict.double > 0.5
         assert verdict.tip.offset == pytest.approx((14 * NM, 6 * NM), abs=2 * NM)
         assert verdict.tip.height == pytest.approx(5 * NM, abs=2 * NM)
+
+    def test_nothing_is_said_where_the_network_and_second_ends_disagree(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        image = scanned(bumps(4), TipShape(1.5 * NM))
+
+        def said(double: float) -> None:
+            alone = learned.LearnedState(0.98, 0.01, 0.01, (14, 6), 0.0, False, True)
+            monkeypatch.setattr(judging, "_by_networks", lambda *asked: (alone, double, 0.7))
+
+        said(0.02)
+        assert judge_tip(image, NM).state == "sharp"
+        said(0.97)
+        verdict = judge_tip(image, NM)
+        assert verdict.state == "unsure"
+        assert "alone says sharp" in verdict.reason

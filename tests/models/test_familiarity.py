@@ -159,15 +159,15 @@ def test_reasons_name_what_is_farthest_out() -> None:
 
 def test_exposure_is_kernel_ridge_regression_where_all_examples_are_centres() -> None:
     rng = np.random.default_rng(5)
-    first, second = rng.normal(size=(60, 3)), rng.normal(size=(60, 3)) + 1.5
+    first, second = rng.normal(size=(60, 12)), rng.normal(size=(60, 12)) + 0.7
     found = Exposure.learn(first, second, rng)
     both = np.concatenate([first, second])
     # With as many on each side, their weights are one number, and it moves to the penalty.
     oracle = KernelRidge(kernel="rbf", gamma=1 / float(found.weights[-1]), alpha=1e-4 * 60)
     oracle.fit(both, np.repeat([-1.0, 1.0], 60))
-    asked = rng.normal(size=(50, 3))
+    asked = rng.normal(size=(50, 12))
     # Weights are kept in single precision.
-    np.testing.assert_allclose(found.margin(asked), oracle.predict(asked), atol=1e-2)
+    np.testing.assert_allclose(found.margin(asked), oracle.predict(asked), atol=1e-3)
 
 
 # ---- features of frames

@@ -7,7 +7,7 @@ import pytest
 
 from nanopilot.core.errors import OutOfRange, ReadError, UnknownName
 from nanopilot.models.weights import FOLDER, load_weights, save_weights
-from nanopilot.workflows.known_pictures import PICTURES, learn_known, teach
+from nanopilot.workflows.known_pictures import PICTURES, learn_known, refiner_scan, teach
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -78,6 +78,19 @@ def test_tilt_is_no_stranger() -> None:
     y, x = np.mgrid[:128, :128]
     tilted = picture + np.ptp(picture) * (0.02 * y - 0.01 * x)
     np.testing.assert_allclose(look(tilted), look(picture), atol=1e-3)
+
+
+def test_noise_on_a_scan_of_a_blunt_tip_is_no_misfit() -> None:
+    from nanopilot.analysis.tip import load_refiner
+
+    # Most of the relief is gone, so that noise is much of the range.
+    scan = refiner_scan(np.random.default_rng(39))
+    refiner = load_refiner()
+    assert refiner.strangeness(scan.image, scan.shape, 3 * scan.noise) < 1
+    assert not refiner(scan.image, scan.shape, 3 * scan.noise).stranger
+    assert refiner.strangeness(scan.image, scan.shape, 0.0) > 1
+    spoilt = scan.image + 0.5 * np.ptp(scan.image) * (np.indices(scan.image.shape).sum(0) % 2)
+    assert refiner.strangeness(spoilt, scan.shape, 3 * scan.noise) > 1
 
 
 def test_unknown_weights_and_too_few_pictures_are_refused() -> None:

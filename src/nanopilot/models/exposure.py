@@ -15,7 +15,7 @@ CENTRES = 600
 #: How much smoothness counts against being right.
 _SMOOTH = 1e-4
 #: Width of the kernel, squared, in units of the median squared distance.
-_WIDTH = 2.0
+_WIDTH = 1.0
 #: Centres that the median distance is taken over.
 _SOME = 300
 #: Examples that are compared with all centres at once.

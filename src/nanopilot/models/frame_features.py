@@ -76,11 +76,11 @@ def frame_features(image: AnyArray) -> FloatArray:
     OutOfRange
         It is no picture, too small, or has no finite pixel.
     """
-    values = _standard(_windows(_checked(image)))
+    values = standard_windows(image)
     level, pyramid = values, []
     for _ in range(_LEVELS):
         pyramid.append(level)
-        level = _halved(level)
+        level = halved(level)
     parts = [
         _spectral(values),
         *(_local(one) for one in pyramid),
@@ -119,6 +119,27 @@ def _windows(image: FloatArray) -> FloatArray:
     )
 
 
+def standard_windows(image: AnyArray) -> Float32:
+    """Return windows spread over a frame, each of mean 0 and spread 1; see `frame_features`.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        Shape (rows, columns); what is not finite takes the median.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (windows, rows, columns); 0 where a window is even.
+
+    Raises
+    ------
+    OutOfRange
+        It is no picture, too small, or has no finite pixel.
+    """
+    return _standard(_windows(_checked(image)))
+
+
 def _standard(windows: FloatArray) -> Float32:
     centred = windows - windows.mean(axis=(1, 2), keepdims=True)
     spread = centred.std(axis=(1, 2), keepdims=True)
@@ -128,7 +149,14 @@ def _standard(windows: FloatArray) -> Float32:
     return np.where(even, 0.0, centred / np.where(even, 1.0, spread)).astype(np.float32)
 
 
-def _halved(values: AnyArray) -> AnyArray:
+def halved(values: AnyArray) -> AnyArray:
+    """Return means over two by two pixels, shape (windows, rows // 2, columns // 2).
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Shape (windows, rows, columns).
+    """
     rows, columns = (length // 2 * 2 for length in values.shape[1:])
     even = values[:, :rows, :columns]
     return np.asarray(
@@ -212,7 +240,7 @@ def _shapes(values: Float32) -> FloatArray:
     size = np.maximum(_mean(most), _TINY)
     down = (values[:, 2:, 1:-1] - values[:, :-2, 1:-1]) / 2
     across = (values[:, 1:-1, 2:] - values[:, 1:-1, :-2]) / 2
-    tensor = [_halved(_halved(_halved(one))) for one in (down**2, across**2, down * across)]
+    tensor = [halved(halved(halved(one))) for one in (down**2, across**2, down * across)]
     energy = tensor[0] + tensor[1]
     aligned = np.hypot(tensor[0] - tensor[1], 2 * tensor[2])
     mean = np.maximum(_mean(energy), _TINY)

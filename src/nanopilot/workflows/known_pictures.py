@@ -40,8 +40,9 @@ Say = Callable[[str], None]
 
 #: Own pictures that are drawn, and as many strangers.
 COUNT = 2000
-#: Share of the own pictures that is taken for known; more where strangers lie far away.
-_KEEP, KEEP = 0.97, {"grains": 0.985}
+#: Share of the own pictures that is taken for known; more where strangers lie far away, less where
+#: they lie near.
+_KEEP, KEEP = 0.98, {"grains": 0.985, "tip-state": 0.975}
 #: Own pictures for a network that is trained for a few steps only.
 _FEW = 80
 #: Rows and columns of some of the pictures: a user's may be smaller than those of the recipes.
@@ -60,7 +61,7 @@ def state_picture(rng: np.random.Generator) -> FloatArray:
 
 def refiner_scan(rng: np.random.Generator) -> KnownScan:
     """Draw a scan as `nanopilot.workflows.train_tip` does, but twice as wide, in metres."""
-    families = tip_surfaces.FAMILIES
+    families = tip_state_surfaces.FAMILIES
     family = train_tip.draw_family(rng, families, _any(rng, families))
     noise = rng.choice([0.0, rng.uniform(0.0, 0.01)])
     return scan_known(rng, family, train_tip.BLUNT.draw(rng), pixels=128, noise=noise)

@@ -17,15 +17,17 @@ from nanopilot.models.training import Examples, Network, Recipe, evaluate, train
 from nanopilot.models.unet import UNetShape
 from nanopilot.models.weights import Card, save_weights
 from nanopilot.twins.spm.tip import Tip
+from nanopilot.workflows import tip_surfaces
 from nanopilot.workflows.tip_scans import KnownScan, TipRange, log_uniform, scan_known
-from nanopilot.workflows.tip_surfaces import FAMILIES, Family, mixed
+from nanopilot.workflows.tip_state_surfaces import FAMILIES
+from nanopilot.workflows.tip_surfaces import Family, mixed
 
 #: Families that stop the training early and are not learned from.
 HELD_OUT = ("caps", "hexagonal", "terraces")
 #: Tips, radii in pixels, of which a refiner has to know: with sharp ones erosion is enough.
 BLUNT = TipRange(radius=(5.0, 150.0))
 #: Scans to draw.
-COUNTS = {"tip-refiner": 2000, "tip-refiner-residual": 2800}
+COUNT = 4050
 #: Seed of the scans on which weights are checked.
 _CHECKED = 20_000
 Say = Callable[[str], None]
@@ -100,7 +102,7 @@ def _train(name: str, seed: int, steps: int | None, out: Path, report: Say) -> d
     from nanopilot.workflows.known_pictures import known_tensors
 
     rng = np.random.default_rng(seed)
-    count, schedule = COUNTS[name], tip_refiner.SCHEDULE
+    count, schedule = COUNT, tip_refiner.SCHEDULE
     if steps is not None:
         # No more scans than the steps can look at, and two of every family at least.
         count = min(count, max(2 * len(FAMILIES), steps * schedule.batch))
@@ -163,7 +165,8 @@ def check(name: str, folder: Path | None = None) -> dict[str, float]:
 
 
 def _repeat(network: Network) -> dict[str, float]:
-    examples, _ = refiner_examples(np.random.default_rng(_CHECKED), 2 * len(FAMILIES))
+    rng = np.random.default_rng(_CHECKED)
+    examples, _ = refiner_examples(rng, 28, tip_surfaces.FAMILIES)
     return {"loss_of_28_scans": evaluate(network, tip_refiner.loss, examples, 7)}
 
 

@@ -10,13 +10,14 @@ import numpy as np
 from nanopilot.analysis.tip.kernels import FloatArray
 from nanopilot.models.familiarity import Familiarity
 from nanopilot.models.frame_features import LEAST, frame_features
+from nanopilot.models.openings import openings
 
 #: What tensors of `Familiarity` begin with, among those of a network.
 PREFIX = "familiarity"
 
 
 def look(image: FloatArray) -> FloatArray:
-    """Return the features of a scan without its plane; see `frame_features`.
+    """Return the features of a scan without its plane; see `frame_features` and `openings`.
 
     Parameters
     ----------
@@ -25,7 +26,8 @@ def look(image: FloatArray) -> FloatArray:
     """
     y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in image.shape), indexing="ij")
     slopes = [float(np.sum(image * axis) / np.sum(axis**2)) for axis in (y, x)]
-    return frame_features(image - slopes[0] * y - slopes[1] * x)
+    level = image - slopes[0] * y - slopes[1] * x
+    return np.concatenate([frame_features(level), openings(level)])
 
 
 def strangeness_of(known: Familiarity | None, image: FloatArray) -> float:

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import minimize_scalar
 
 from nanopilot.analysis.tip.blind import estimate_noise
 from nanopilot.analysis.tip.kernels import FloatArray
 from nanopilot.analysis.tip.shape import TipShape
-from nanopilot.models.recipes.tip_state import REACH, companions
 from nanopilot.models.tip_imaging import dilate, erode
 
-#: Share of the image's range that its noise is at least brought to.
-_FLOOR = 3e-3
-#: How much of the height by which a parabola rises over half a pixel may be lost besides: no apex
-#: stands between two pixels.
-_GRID = 1.5
-#: How much more may be lost than noise alone loses.
-_EXCESS = 1.2
-_STEPS = 7
-#: Pixels by which a second end may be off the place where it is expected.
-_NEAR = 3.0
-#: Excess that is let pass there: the first end, which it is fitted with, is not known exactly.
-_LOOSE = 4.0
-#: Shares of the relief by which its height is varied.
-_STEP = 0.025
-#: Cones that are made, half angles in radians; no tip is taken for a sharper one.
-_CONES = (math.radians(10), math.radians(60))
+#: Share of pixels that may lose more than is allowed: a tip shows at few places, noise at all.
+_RARE = 0.003
+#: Pixels over which what is lost is smoothed.
+_SMOOTH = 0.8
+#: What may be lost: in standard deviations of the noise, and in units of the height by which a
+#: parabola rises over half a pixel, as no apex stands between two pixels.
+_NOISE, _GRID = 2.0, 0.5
+#: And in shares of the image's range: what counts, and what it is compared with.
+_RANGE, _LOOSE = 0.01, 0.03
+#: The tip in the middle is sharper than the bluntest by this factor, and by this power of how much
+#: blunter a tip the loose allowance lets pass: a tip that the surface does not pin down may as well
+#: be sharp. Both from scans of the families that networks learn from, by least absolute deviation.
+_MIDDLE, _UNPINNED = 0.94, 0.27
+#: Factor between radii, and how much blunter than the largest they are tried.
+_STEP, _BEYOND = 1.15, 3.0
+#: Axes along which a tip may be blunter than across, by how much at most, how finely.
+_AXES, _MOST, _HALVINGS = 6, 3.0, 5
+#: Pixels from the apex to where a tip is looked at, at most.
+_FAR = 28
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Consistency:
     """Tells whether a tip can have made an image.
 
-    An image made by a tip is left alone by an opening (erosion, then dilation) with this tip;
-    what a blunter one takes away is more than noise does to an image that the blunter one did
-    make. A blunt tip is a union of sharper ones, but not of such whose apexes are on pixels: what a
-    parabola rises over half a pixel, pitch^2 / 8 R, may be missing.
+    An image made by a tip is left alone by an opening (erosion, then dilation) with this tip, and
+    with every sharper one: J. S. Villarrubia, J. Res. Natl. Inst. Stand. Technol. 102 (1997) 425,
+    section 4. A blunter one takes away first what is sharpest, which is at few places: what the
+    most robbed pixels lose is compared with what noise and the grid of pixels take.
 
     Parameters
     ----------
@@ -49,42 +49,54 @@ class Consistency:
         Heights in metres, shape (rows, columns).
     pitch : float
         Metres per pixel.
-    noise : numpy.ndarray
-        Noise as strong as that of the image, of the same shape.
+    noise : float
+        Its standard deviation in metres.
     """
 
     image: FloatArray
     pitch: float
-    noise: FloatArray
-    _smooth: FloatArray = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_smooth", gaussian_filter(self.image, 1.0))
+    noise: float
 
     @classmethod
-    def of(cls, image: FloatArray, pitch: float, rng: np.random.Generator) -> Consistency:
-        """Return the test for an image; a very quiet one is given some noise first."""
-        noise = estimate_noise(image)
-        floor = _FLOOR * float(np.ptp(image))
-        missing = math.sqrt(max(floor**2 - noise**2, 0.0))
-        first, second = rng.normal(size=(2, *image.shape))
-        return cls(image + missing * first, pitch, max(noise, floor) * second)
+    def of(cls, image: FloatArray, pitch: float) -> Consistency:
+        """Return the test for an image, its noise estimated."""
+        return cls(image, pitch, estimate_noise(image))
 
     def __call__(self, tip: TipShape) -> bool:
         """Return whether it can."""
         return self.excess(tip) <= 1
 
-    def excess(self, tip: TipShape) -> float:
-        """Return what an opening takes away over what it may, both squared: at most 1 if it can."""
-        shape = self.raster(tip)
-        made = np.asarray(dilate(erode(self._smooth, shape), shape))
-        expected = _lost(made + self.noise, shape)
+    def excess(self, tip: TipShape, share: float = _RANGE) -> float:
+        """Return what an opening takes away over what it may: at most 1 if the tip can.
+
+        Parameters
+        ----------
+        tip : TipShape
+            The tip.
+        share : float
+            Of the image's range, that may be lost.
+        """
+        return self.lost(tip) / self.allowed(tip, share)
+
+    def allowed(self, tip: TipShape, share: float) -> float:
+        """Return the height in metres that an opening may take away, see `excess`."""
         rise = self.pitch**2 / (8 * tip.radius)
-        return _lost(self.image, shape) / (_EXCESS * expected + (_GRID * rise) ** 2)
+        least = _NOISE * self.noise + share * float(np.ptp(self.image)) + _GRID * rise
+        return max(least, np.finfo(np.float64).tiny)
+
+    def lost(self, tip: TipShape) -> float:
+        """Return the height in metres that an opening takes away where it takes most."""
+        shape = self.raster(tip)
+        opened = np.asarray(dilate(erode(self.image, shape), shape))
+        # Near the edge the tip may have rested on what lies beyond.
+        up, right = (max(1, min(shape.shape[0] // 2, size // 8)) for size in self.image.shape)
+        inner = (slice(up, -up), slice(right, -right))
+        lost = gaussian_filter(self.image - opened, _SMOOTH)[inner]
+        return float(np.quantile(lost, 1 - _RARE))
 
     def raster(self, tip: TipShape) -> FloatArray:
         """Return the tip on pixels, as far out as it can touch, or as the image allows."""
-        relief, most = float(np.ptp(self.image)), min(self.image.shape) // 4
+        relief, most = float(np.ptp(self.image)), min(*self.image.shape, 4 * _FAR) // 4
         shape = tip.raster(self.pitch, most, relief)
         used = np.flatnonzero(np.isfinite(shape).any(axis=0) | np.isfinite(shape).any(axis=1))
         half = max(1, int(np.abs(used - most).max(initial=0)))
@@ -92,126 +104,55 @@ class Consistency:
         return np.ascontiguousarray(shape[kept, kept])
 
 
-def _lost(image: FloatArray, shape: FloatArray) -> float:
-    opened = np.asarray(dilate(erode(image, shape), shape))
-    # Near the edge the tip may have rested on what lies beyond.
-    half = shape.shape[0] // 2
-    lost = (image - opened)[half:-half, half:-half]
-    return float(np.mean(lost**2))
+def fit_single(possible: Consistency, radii: tuple[float, float]) -> TipShape:
+    """Return the likely tip with one end: a little sharper than the bluntest that is possible.
 
-
-def bluntest(
-    make: Callable[[float], TipShape], possible: Consistency, low: float, high: float
-) -> float:
-    """Return the largest number whose tip can have made the image, `low` if none can.
-
-    Tips have to become blunter with it. Bisection in the logarithm.
-
-    Parameters
-    ----------
-    make : callable
-        Tip of a number.
-    possible : Consistency
-        The test.
-    low, high : float
-        Where to look.
-    """
-    if possible(make(high)):
-        return high
-    below, above = math.log(low), math.log(high)
-    for _ in range(_STEPS):
-        middle = (below + above) / 2
-        if possible(make(math.exp(middle))):
-            below = middle
-        else:
-            above = middle
-    return math.exp((below + above) / 2)
-
-
-def fit_single(possible: Consistency) -> TipShape:
-    """Return the bluntest tip with one end that can have made an image.
-
-    First the radius of a round parabola without a cone, then the axis along which it can be
-    blunter still, then the cone.
+    First the radius of a round parabola, then the axis along which it can be blunter still.
 
     Parameters
     ----------
     possible : Consistency
         The test, and with it the image.
+    radii : (float, float)
+        Least and largest radius there may be, in metres.
     """
-    pitch = possible.pitch
     steep = math.radians(2)
-    radius = bluntest(lambda r: TipShape(r, half_angle=steep), possible, 0.5 * pitch, 200 * pitch)
-    if radius < 2 * pitch:
-        radius = _from_above(possible, radius, steep)
-    tip = TipShape(radius, half_angle=steep)
-    axes = [replace(tip, rotation=angle) for angle in np.linspace(0, np.pi, 4, endpoint=False)]
-    stretched = [_stretched(one, possible) for one in axes]
-    tip = max(stretched, key=lambda one: one.aspect)
-    # So much the tolerance lets through.
-    if tip.aspect < 1.25:
-        tip = replace(tip, aspect=1.0, rotation=0.0)
-    angle = bluntest(lambda a: replace(tip, half_angle=a), possible, *_CONES)
-    return replace(tip, half_angle=angle)
+    count = 2 + int(math.log(_BEYOND * radii[1] / radii[0]) / math.log(_STEP))
+    tried = np.geomspace(radii[0], _BEYOND * radii[1], count)
+    round_tips = [TipShape(float(radius), half_angle=steep) for radius in tried]
+    lost = np.array([possible.lost(tip) for tip in round_tips])
+    found, loose = (
+        _crossing(tried, lost / [possible.allowed(tip, share) for tip in round_tips])
+        for share in (_RANGE, _LOOSE)
+    )
+    found = min(found, radii[1])
+    radius = _MIDDLE * found * (found / loose) ** _UNPINNED
+    tip = TipShape(min(max(radius, radii[0]), radii[1]))
+    angles = np.linspace(0, np.pi, _AXES, endpoint=False)
+    axes = [replace(tip, rotation=float(angle), half_angle=steep) for angle in angles]
+    best = max((_stretched(one, possible) for one in axes), key=lambda one: one.aspect)
+    return replace(tip, aspect=best.aspect, rotation=best.rotation)
+
+
+def _crossing(tried: FloatArray, excess: FloatArray) -> float:
+    """Return the largest number whose excess is 1, between those tried; the least if none is.
+
+    From above: on a grid of pixels a tip much sharper than the true one fails too.
+    """
+    last = int(np.flatnonzero(excess <= 1).max(initial=0))
+    if last == len(tried) - 1 or excess[last] > 1:
+        return float(tried[last])
+    below, above = np.log(np.maximum(excess[last : last + 2], 1e-12))
+    return float(tried[last] * (tried[last + 1] / tried[last]) ** (-below / (above - below)))
 
 
 def _stretched(tip: TipShape, possible: Consistency) -> TipShape:
-    return replace(tip, aspect=bluntest(lambda a: replace(tip, aspect=a), possible, 1.0, 4.0))
-
-
-def _from_above(possible: Consistency, radius: float, steep: float) -> float:
-    """Look again for a larger radius, from above.
-
-    On a grid of pixels a tip much sharper than the true one fails too, which leads bisection
-    astray.
-    """
-    for tried in np.geomspace(40 * possible.pitch, 2 * possible.pitch, 14):
-        if possible(TipShape(float(tried), half_angle=steep)):
-            return float(tried)
-    return radius
-
-
-def fit_second(possible: Consistency, tip: TipShape, near: tuple[float, float]) -> TipShape:
-    """Return a tip with the lowest second end that the scan allows next to a place, if it does one.
-
-    The place is where the fewest prominent pixels contradict a second end, against what is usual
-    for its height. Of the heights at which openings take least away, the least is taken whose tip
-    can have made the image; if there is none, the tip is returned as it is.
-
-    Parameters
-    ----------
-    possible : Consistency
-        The test, and with it the image.
-    tip : TipShape
-        The first end.
-    near : (float, float)
-        Where a second end is looked for, (x, y) in pixels from the first.
-    """
-    broken = companions(possible.image)[0].broken
-    usual = broken.mean(axis=(1, 2), keepdims=True)
-    gain = np.log((usual + 0.02) / (broken + 0.02))
-    v, u = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
-    gain[:, np.hypot(u - near[0], v - near[1]) > _NEAR] = -np.inf
-    _, row, column = np.unravel_index(int(np.argmax(gain)), gain.shape)
-    place = (int(column) - REACH, int(row) - REACH)
-    offset = (place[0] * possible.pitch, place[1] * possible.pitch)
-    relief = float(np.ptp(possible.image))
-
-    def lifted(height: float) -> TipShape:
-        return replace(tip, offset=offset, height=max(height, 0.0))
-
-    tried = relief * np.arange(0.0, 1.0, _STEP)
-    off = [possible.excess(lifted(height)) for height in tried]
-    for number, height in enumerate(tried):
-        if off[number] > min(off[max(number - 1, 0) : number + 2]):
-            continue
-        # Only at its height does a second end suit: a little lower or higher ones do not.
-        around = (height - _STEP * relief, height + _STEP * relief)
-        found = minimize_scalar(
-            lambda h: possible.excess(lifted(h)), bounds=around, method="bounded",
-            options={"maxiter": 8},
-        )  # fmt: skip
-        best = lifted(min((float(found.x), height), key=lambda h: possible.excess(lifted(h))))
-        if possible.excess(best) <= _LOOSE:
-            return best
-    return tip
+    """Return the tip as elongated along its axis as it can be."""
+    low, high = 1.0, _MOST
+    for _ in range(_HALVINGS):
+        middle = math.sqrt(low * high)
+        if possible(replace(tip, aspect=middle)):
+            low = middle
+        else:
+            high = middle
+    return replace(tip, aspect=low)

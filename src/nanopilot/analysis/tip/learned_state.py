@@ -52,11 +52,14 @@ class LearnedState:
     decisive: bool
 
     @property
-    def state(self) -> State:
-        """The likeliest of sharp, blunt and double; unsure of strangers and close calls."""
-        if self.stranger or not self.decisive:
-            return "unsure"
+    def likeliest(self) -> State:
+        """The likeliest of sharp, blunt and double, however close the call."""
         return max(_STATES, key=lambda name: float(getattr(self, name)))
+
+    @property
+    def state(self) -> State:
+        """The likeliest; unsure of strangers and close calls."""
+        return "unsure" if self.stranger or not self.decisive else self.likeliest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

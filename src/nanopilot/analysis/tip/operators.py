@@ -13,7 +13,7 @@ from nanopilot.analysis.tip.certainty import contacts
 from nanopilot.analysis.tip.kernels import FloatArray
 from nanopilot.analysis.tip.refine import load_refiner
 from nanopilot.analysis.tip.shape import TipShape
-from nanopilot.analysis.tip.state import judge_tip
+from nanopilot.analysis.tip.state import RADII, judge_tip
 from nanopilot.core.errors import SignalError
 from nanopilot.core.signals import Axis, Signal, SignalSet, make_signal
 
@@ -31,16 +31,16 @@ class SeeThroughTip:
         Of the tip's end in metres; None: it is estimated from the frame.
     half_angle : float
         Of its cone in radians, if the radius is given.
+    radii : (float, float)
+        Least and largest radius there may be if it is estimated, in metres.
     refine : {"no", "plain", "residual"}
         Let a U-Net go below the bound where nothing is certain; needs the extra `ml`.
-    seed : int
-        Of the noise that estimating compares with.
     """
 
     radius: float | None = None
     half_angle: float = math.radians(15)
+    radii: tuple[float, float] = RADII
     refine: Literal["no", "plain", "residual"] = "no"
-    seed: int = 0
 
     def __call__(self, frame: Signal) -> SignalSet:
         """Return ``height`` (m), ``certain`` (1 or 0) and, if refined, ``error`` (m).
@@ -77,7 +77,7 @@ class SeeThroughTip:
     def _tip(self, image: FloatArray, pitch: float) -> tuple[TipShape, dict[str, object]]:
         if self.radius is not None:
             return TipShape(self.radius, half_angle=self.half_angle), {"state": "given"}
-        verdict = judge_tip(image, pitch, np.random.default_rng(self.seed))
+        verdict = judge_tip(image, pitch, self.radii)
         said: dict[str, object] = {
             "state": verdict.state,
             "sharp": verdict.sharp,

@@ -30,8 +30,10 @@ from nanopilot.models.tip_imaging import dilate, erode
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.weights import Card, fill, load_weights
 
-#: Share of a scan's range by which it may differ from one that its tip made, noise included.
+#: Share of a scan's range by which it may differ, beyond noise, from one that its tip made.
 _MISFIT = 0.05
+#: Standard deviations of the noise that are no misfit.
+_NOISE = 3.0
 #: How far beyond what training showed, in shares of its range, a scan may lie.
 _BEYOND = 0.05
 #: The ways in which a scan is turned and mirrored.
@@ -172,12 +174,15 @@ def _refuse(heights: FloatArray, pitch: float, relief: float | None) -> None:
 
 
 def _unmade(image: FloatArray, tip: FloatArray) -> float:
-    """Return how far an image is from what its tip can make, in shares of its range."""
+    """Return how far an image is from what its tip can make, in shares of its range.
+
+    What noise makes does not count: under a blunt tip it may be much of the range.
+    """
     opened = np.asarray(dilate(erode(image, tip), tip))
     # Near the edge the tip may have rested on what lies beyond.
     cut = [min(HALF, length // 4) for length in image.shape]
     inner = tuple(slice(c, length - c) for c, length in zip(cut, image.shape, strict=True))
-    off = (image - opened)[inner]
+    off = np.maximum((image - opened)[inner] - _NOISE * estimate_noise(image), 0.0)
     return float(np.sqrt(np.mean(off**2)) / np.ptp(image))
 
 

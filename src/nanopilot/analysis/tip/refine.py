@@ -20,7 +20,7 @@ from nanopilot.models.weights import Card, fill, load_weights
 #: Expected error over distance below the bound, above which a network helps nobody, if its
 #: card has no number for it.
 _NO_HELP = 0.95
-#: Share of an image's range by which it may differ from one that its tip made, noise included.
+#: Share of an image's range by which it may differ, beyond noise, from one that its tip made.
 _MISFIT = 0.08
 #: How far beyond what training showed, in shares of its range, an image may lie.
 _BEYOND = 0.1
@@ -80,7 +80,7 @@ class TipRefiner:
         bound, certain = contacts(image, tip, slack)
         shown = show(image, bound, certain, np.asarray(tip))
         down, error = (np.where(certain, 0.0, one * shown.scale) for one in self._answer(shown))
-        stranger = self._strange(shown, np.asarray(image), bound, np.asarray(tip)) > 1
+        stranger = self._strange(shown, np.asarray(image), np.asarray(tip), bound, slack) > 1
         # Beyond this doubt it did not help on what was held out of its training.
         limit = self.card.metrics.get("help_limit", _NO_HELP)
         helps = float(error.sum()) <= limit * float(down.sum()) or bool(certain.all())
@@ -118,12 +118,12 @@ class TipRefiner:
         """
         bound, certain = contacts(image, tip, slack)
         shown = show(image, bound, certain, np.asarray(tip))
-        return self._strange(shown, np.asarray(image), bound, np.asarray(tip))
+        return self._strange(shown, np.asarray(image), np.asarray(tip), bound, slack)
 
     def _strange(
-        self, shown: Shown, image: FloatArray, bound: FloatArray, tip: FloatArray
+        self, shown: Shown, image: FloatArray, tip: FloatArray, bound: FloatArray, slack: float
     ) -> float:
-        beyond = [_unmade(image, bound, tip) / _MISFIT, strangeness_of(self.known, image)]
+        beyond = [_unmade(image, tip, bound, slack) / _MISFIT, strangeness_of(self.known, image)]
         for name, value in features(shown).items():
             low, high = self.card.known[name]
             # Half a range and what is allowed beyond it are 1 away from the middle.
@@ -132,15 +132,18 @@ class TipRefiner:
         return max(beyond)
 
 
-def _unmade(image: FloatArray, bound: FloatArray, tip: FloatArray) -> float:
-    """Return how far an image is from what its tip makes of the bound, in shares of its range."""
+def _unmade(image: FloatArray, tip: FloatArray, bound: FloatArray, slack: float) -> float:
+    """Return how far an image is from what its tip makes of the bound, in shares of its range.
+
+    What noise makes does not count: under a blunt tip it may be much of the range.
+    """
     up, right = (
         min(size // 2, length // 4) for size, length in zip(tip.shape, image.shape, strict=True)
     )
     rows, columns = image.shape
     # Near the edge the tip may have rested on what lies beyond.
     inner = (slice(up, rows - up), slice(right, columns - right))
-    off = (image - np.asarray(dilate(bound, tip)))[inner]
+    off = np.maximum((image - np.asarray(dilate(bound, tip)))[inner] - slack, 0.0)
     return float(np.sqrt(np.mean(off**2)) / (np.ptp(image) or 1.0))
 
 

@@ -15,19 +15,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanopilot.analysis.tip.certainty import checked, contacts
-from nanopilot.analysis.tip.fit import Consistency, fit_second, fit_single
+from nanopilot.analysis.tip.fit import Consistency, fit_single
 from nanopilot.analysis.tip.kernels import FloatArray
-from nanopilot.analysis.tip.learned_state import LEAST, LearnedState, State, load_tip_state
+from nanopilot.analysis.tip.learned_state import (
+    LEAST,
+    LearnedState,
+    State,
+    load_tip_state,
+    shrunk,
+)
+from nanopilot.analysis.tip.second import (
+    SecondEnds,
+    likeliest,
+    second_ends,
+    together,
+    with_second,
+)
 from nanopilot.analysis.tip.shape import TipShape
 from nanopilot.core.errors import MissingExtra, OutOfRange, UnknownName
-from nanopilot.models.recipes.tip_state import SHARP, companions, lopsided
+from nanopilot.models.recipes.tip_state import PIXELS, SHARP
 from nanopilot.models.tip_imaging import dilate, erode
 
-#: One-sidedness of the best second end at which both answers are as likely, and the range over
-#: which the answer goes from one to the other: on the surfaces that the network learned from.
-_EVEN, _SOFT = 0.37, 0.33
+#: How much better than others the best second end suits where both answers are as likely, and the
+#: range over which the answer goes from one to the other: on the surfaces that networks learn from.
+_EVEN, _SOFT = 0.85, 0.53
+#: Temperature of what this and the network say together, on families held out of its training.
+_BOTH = 1.3
 #: The same of the share of certain pixels.
 _SHARE = 0.5
+#: Radii of tips, where nobody says more: from one atom's to one long worn.
+RADII = (1e-9, 100e-9)
 #: Probability from which a classical answer is given; it is less to be trusted than a learned one.
 _DECISIVE = 0.7
 
@@ -43,7 +60,7 @@ class TipVerdict:
     sharp, blunt, double : float
         Probabilities, calibrated on families of surfaces held out of training if `learned`.
     tip : TipShape
-        The bluntest tip of few numbers that can have made the image.
+        A likely tip of few numbers: little sharper than the bluntest that can have made the image.
     reason : str
         Why, in words.
     learned : bool
@@ -60,7 +77,11 @@ class TipVerdict:
 
 
 def judge_tip(
-    image: FloatArray, pitch: float, rng: np.random.Generator, *, learned: bool | None = None
+    image: FloatArray,
+    pitch: float,
+    radii: tuple[float, float] = RADII,
+    *,
+    learned: bool | None = None,
 ) -> TipVerdict:
     """Estimate the tip of an image and say what state it is in.
 
@@ -70,19 +91,19 @@ def judge_tip(
         Heights in metres, shape (rows, columns).
     pitch : float
         Metres per pixel.
-    rng : numpy.random.Generator
-        Noise for comparison.
+    radii : (float, float)
+        Least and largest radius the tip may have, in metres: what its maker says, worn or not.
     learned : bool, optional
-        By the shipped network, or without; None: by the network where PyTorch is installed.
+        By the shipped networks, or without; None: by the networks where PyTorch is installed.
 
     Raises
     ------
     SignalError
         The image is no array of finite heights.
     OutOfRange
-        It has fewer than 54 rows or columns.
+        It has fewer than 54 rows or columns, or the radii are no range.
     MissingExtra
-        A network was asked for, and PyTorch or safetensors is not installed.
+        Networks were asked for, and PyTorch or safetensors is not installed.
     """
     heights, _ = checked(image, np.zeros((1, 1)))
     if min(heights.shape) < LEAST:
@@ -90,47 +111,68 @@ def judge_tip(
             f"`image` has shape {heights.shape}; to judge a tip it needs {LEAST} pixels along both "
             "axes. Scan more lines."
         )
-    said = _by_network(heights, learned)
-    possible = Consistency.of(heights, pitch, rng)
-    tip = fit_single(possible)
+    if not 0 < radii[0] < radii[1] < math.inf:
+        raise OutOfRange(f"`radii` is {radii} m; give the least and the largest, above 0.")
+    factor = max(1, min(heights.shape) // PIXELS)
+    ends = second_ends(shrunk(heights, factor), factor)
+    possible = Consistency.of(heights, pitch)
+    tip = fit_single(possible, radii)
+    said = _by_networks(heights, ends, learned)
     if said is None:
-        return _counted(heights, tip, possible)
-    if said.double > 0.5:
-        tip = fit_second(possible, tip, said.offset)
-    reason = f"the network gives double {said.double:.2f}, blunt {said.blunt:.2f}"
-    if said.stranger:
-        reason = "the image is unlike those the network was trained on"
-    elif not said.decisive:
-        reason += ": no answer is likely enough"
-    return TipVerdict(said.state, said.sharp, said.blunt, said.double, tip, reason, True)
+        return _counted(possible, tip, ends)
+    state, double, least = said
+    # What the network says of tips with one end is left as it is.
+    share = state.blunt / max(state.sharp + state.blunt, 1e-12)
+    if double > 0.5:
+        tip = with_second(tip, ends, (pitch, float(np.ptp(heights))), state.offset)
+    odds = _odds(double, share)
+    best: State = max(odds, key=odds.__getitem__)
+    reason = f"the network and second ends give double {double:.2f}, blunt {odds['blunt']:.2f}"
+    if state.stranger:
+        best, reason = "unsure", "the image is unlike those the network was trained on"
+    elif best != state.likeliest:
+        best, reason = "unsure", f"{reason}: the network alone says {state.likeliest}"
+    elif odds[best] < least:
+        best, reason = "unsure", f"{reason}: no answer is likely enough"
+    return TipVerdict(best, odds["sharp"], odds["blunt"], double, tip, reason, True)
 
 
-def _by_network(image: FloatArray, learned: bool | None) -> LearnedState | None:
+def _by_networks(
+    image: FloatArray, ends: SecondEnds, learned: bool | None
+) -> tuple[LearnedState, float, float] | None:
+    """Return what one network says, what both say of two ends, and what is likely enough."""
     if learned is False:
         return None
     try:
-        return load_tip_state()(image)
+        model = load_tip_state()
+        state = model(image)
+        double = together((likeliest(ends)[0] - _EVEN) / _SOFT, state.double, _BOTH)
+        return state, double, model.card.metrics["decisive"]
     except (MissingExtra, UnknownName):
         if learned:
             raise
         return None
 
 
-def _counted(image: FloatArray, tip: TipShape, possible: Consistency) -> TipVerdict:
-    """Judge without a network: by how one-sided companions are, and by what the tip proves."""
-    excess, place = lopsided(companions(image)[0])
-    double = _logistic((excess - _EVEN) / _SOFT)
+def _odds(double: float, blunt: float) -> dict[State, float]:
+    """Return the probabilities of all states from that of two ends and that of blunt if one."""
+    return {"sharp": (1 - double) * (1 - blunt), "blunt": (1 - double) * blunt, "double": double}
+
+
+def _counted(possible: Consistency, tip: TipShape, ends: SecondEnds) -> TipVerdict:
+    """Judge without networks: by how well a second end suits, and by what the tip proves."""
+    image, pitch = possible.image, possible.pitch
+    double = _logistic((likeliest(ends)[0] - _EVEN) / _SOFT)
     if double > 0.5:
-        tip = fit_second(possible, tip, place)
-    blunt = (1 - double) * _logistic((SHARP - proven(image, tip, possible.pitch)) / _SHARE)
-    odds: dict[State, float] = {"sharp": 1 - double - blunt, "blunt": blunt, "double": double}
+        tip = with_second(tip, ends, (pitch, float(np.ptp(image))), None)
+    odds = _odds(double, _logistic((SHARP - proven(image, tip, pitch)) / _SHARE))
     best: State = max(odds, key=odds.__getitem__)
-    reason = f"counting companions gives double {double:.2f}, the fitted tip blunt {blunt:.2f}"
-    if np.ptp(image) == 0 or tip.radius > 150 * possible.pitch:
+    reason = f"second ends give double {double:.2f}, the fitted tip blunt {odds['blunt']:.2f}"
+    if np.ptp(image) == 0 or tip.radius > 150 * pitch:
         best, reason = "unsure", "the image is too smooth to tell one tip from another"
     elif odds[best] < _DECISIVE:
         best, reason = "unsure", f"{reason}: no answer is likely enough"
-    return TipVerdict(best, odds["sharp"], blunt, double, tip, reason, False)
+    return TipVerdict(best, odds["sharp"], odds["blunt"], double, tip, reason, False)
 
 
 def proven(image: FloatArray, tip: TipShape, pitch: float) -> float:

@@ -23,6 +23,8 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 PIXELS = 128
 #: Second ends are at least two widths away and reach at least 0.3 of the relief down.
 ENDS = EndRange()
+#: Radii of all tips in metres: as on a data sheet, told to all methods.
+RADII = (5e-9, 30e-9)
 STATES = ("sharp", "blunt", "double")
 
 
@@ -174,7 +176,7 @@ def make(rng: np.random.Generator, double: bool) -> tuple[Scan, Truth]:
         names = sorted(FAMILIES)
         family = FAMILIES[names[int(rng.integers(len(names)))]]
         raw = family(rng, PIXELS + 2 * MARGIN)
-        relief, radius = rng.uniform(15e-9, 60e-9), log_uniform(rng, 5e-9, 30e-9)
+        relief, radius = rng.uniform(15e-9, 60e-9), log_uniform(rng, *RADII)
         made = tip_picture(raw, relief, *ENDS.draw(rng, radius, relief, double))
         if made.second > 0 or not double:
             break
@@ -191,18 +193,17 @@ def error(found: Any, surface: FloatArray) -> float:
 
 
 def estimate(scan: Scan) -> Answer:
-    """Answer with the bluntest tip of few numbers, and a second end if the network sees one."""
+    """Answer with a tip of few numbers, and a second end if the network sees one."""
     return _judged(scan, None)
 
 
 def counted(scan: Scan) -> Answer:
-    """Answer alike without the network: companions are counted."""
+    """Answer alike without networks: by how well the best second end suits."""
     return _judged(scan, False)
 
 
 def _judged(scan: Scan, learned: bool | None) -> Answer:
-    # The method's own draws; those of the case would tell it what it is to find.
-    verdict = judge_tip(scan.image, scan.pitch, np.random.default_rng(0), learned=learned)
+    verdict = judge_tip(scan.image, scan.pitch, RADII, learned=learned)
     shape = verdict.tip.raster(scan.pitch, PIXELS // 4, float(np.ptp(scan.image)))
     surface = np.asarray(erode(scan.image, shape), dtype=np.float64)
     return Answer(surface, verdict.tip.radius, verdict.double, verdict.state)
@@ -218,7 +219,7 @@ def blind(scan: Scan) -> Answer:
 
 def mean_tip(scan: Scan) -> Answer:
     """Answer with one tip for all: its radius is the middle of those there are."""
-    radius = math.sqrt(5e-9 * 30e-9)
+    radius = math.sqrt(RADII[0] * RADII[1])
     relief = float(np.ptp(scan.image))
     shape = Tip(apexes=(Apex(radius=radius),)).raster(scan.pitch, relief, most=MOST)
     smooth = gaussian_filter(scan.image, 0.5)

@@ -18,7 +18,7 @@ Float32 = np.ndarray[Any, np.dtype[np.float32]]
 #: Distances from the apex, in pixels, at which the network is told the tip's flank.
 RINGS = (1, 2, 4, 8, 12)
 SHAPE = UNetShape(inputs=4 + len(RINGS), outputs=2, width=12, depth=3)
-SCHEDULE = Schedule(epochs=14, batch=8, rate=1e-3, patience=9)
+SCHEDULE = Schedule(epochs=9, batch=8, rate=1.5e-3, patience=9)
 #: Half a percent of the range: what moves less is as good as still.
 _LEAST = 5e-3
 #: Flanks higher than this many ranges of the image are all the same to it.

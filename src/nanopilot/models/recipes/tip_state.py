@@ -37,8 +37,6 @@ _COUNTS = 4 * BINS
 SHARP = 0.5
 #: Pixels whose companions are looked for: the most prominent convex ones.
 _POINTS = 1200
-#: Pixels from the first end within which nothing counts as a second.
-_NEAREST = 4.0
 #: Least height, in shares of the range, by which a companion may be missed.
 _SLACK = 0.01
 SCHEDULE = Schedule(epochs=12, batch=32, rate=2e-3, patience=5)
@@ -97,29 +95,6 @@ def _shares(counts: Sequence[Array]) -> Companions:
     twins, broken, seen, both = counts
     twins, broken = (np.moveaxis(one, 2, 0) for one in (twins, np.cumsum(broken, axis=2)))
     return Companions(twins / np.maximum(seen, 1), broken[:BINS] / np.maximum(both, 1))
-
-
-def lopsided(found: Companions) -> tuple[float, tuple[float, float]]:
-    """Return how much better a second end explains a scan than one on the other side would.
-
-    Of the displacement where the share of pixels that contradict it falls farthest below that of
-    its opposite: what holds on both sides is the period of the surface, not a second end.
-
-    Parameters
-    ----------
-    found : Companions
-        Of the scan.
-
-    Returns
-    -------
-    float, (float, float)
-        Difference of both shares, 0 to 1, and the displacement, (x, y) in pixels.
-    """
-    v, u = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
-    excess = found.broken[:, ::-1, ::-1] - found.broken
-    excess[:, np.hypot(v, u) < _NEAREST] = 0.0
-    _, row, column = np.unravel_index(int(np.argmax(excess)), excess.shape)
-    return float(excess.max()), (float(column - REACH), float(row - REACH))
 
 
 @numba.njit(cache=True)
