@@ -104,10 +104,10 @@ def test_weights_train_in_a_few_steps_and_repeat(
 
     lines: list[str] = []
     card = train(seed=1, steps=1, out=tmp_path, report=lines.append)
-    assert card["recipe"] == "defects"
-    assert len(load_members(tmp_path)) == card["settings"]["members"]
+    assert card.recipe == "defects"
+    assert len(load_members(tmp_path)) == card.settings["members"]
     for name, value in check("defects", tmp_path).items():
-        expected, within = card["checks"][name]
+        expected, within = card.checks[name]
         assert abs(value - expected) <= within
     assert any("drawing" in one for one in lines)
     assert set(LATTICES) >= {"square", "honeycomb", "perovskite", "rock salt", "oblique"}

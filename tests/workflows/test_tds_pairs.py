@@ -209,7 +209,7 @@ def test_training_writes_weights_that_check(ten: train_tds.Drawn, tmp_path: Path
     pytest.importorskip("torch").set_num_threads(1)
     pytest.importorskip("safetensors")
     card = train_tds.fit(0, ten, 3, tmp_path, lambda line: None)
-    assert {"r", "r_elastic", "annular", "annular_estimate"} <= set(card["metrics"])
+    assert {"r", "r_elastic", "annular", "annular_estimate"} <= set(card.metrics)
     found = train_tds.check("tds", tmp_path)
-    for key, (value, tolerance) in card["checks"].items():
+    for key, (value, tolerance) in card.checks.items():
         assert found[key] == pytest.approx(value, abs=tolerance)

@@ -37,12 +37,12 @@ def test_a_step_of_training_leaves_weights_that_load_and_repeat(tmp_path: Path) 
 
     said: list[str] = []
     card = train(seed=3, steps=1, out=tmp_path, report=said.append)
-    assert card["name"] == "grains"
+    assert card.name == "grains"
     assert any("held out" in one for one in said)
-    assert all(name in card["data"] for name in HELD_OUT)
+    assert all(name in card.data for name in HELD_OUT)
     network = load_grain_net("grains", tmp_path)
     level = np.random.default_rng(0).standard_normal((64, 64))
     assert np.isfinite(network(level).boundary).all()
     assert network.strangeness(level) > 0
-    promised, allowed = card["checks"]["loss_of_16_scans"]
+    promised, allowed = card.checks["loss_of_16_scans"]
     assert check("grains", tmp_path)["loss_of_16_scans"] == pytest.approx(promised, abs=allowed)

@@ -94,9 +94,9 @@ def test_recipe_gives_weights_that_load_and_pass_their_own_check(
         monkeypatch.setattr(train_particles, name, value)
     monkeypatch.setattr(train_particles, "draw_frame", partial(draw_frame, size=128))
     card = train_particles.train(seed=1, steps=2, out=tmp_path)
-    assert card["recipe"] == card["name"] == "particles"
+    assert card.recipe == card.name == "particles"
     repeated = train_particles.check("particles", tmp_path)
-    for key, (value, tolerance) in card["checks"].items():
+    for key, (value, tolerance) in card.checks.items():
         assert repeated[key] == pytest.approx(value, abs=tolerance)
     learned = load_learned("particles", tmp_path)
     frame, one = draw_judged(3)

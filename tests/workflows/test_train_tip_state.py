@@ -133,7 +133,7 @@ def test_recipe_writes_weights_that_load_and_the_same_for_the_same_seed(tmp_path
     assert any("epoch" in line for line in said)
     model = load_tip_state(folder=tmp_path / "one")
     assert model.card.seed == 3
-    assert model.card.metrics == found
+    assert model.card == found
     verdict = model(np.random.default_rng(0).normal(size=(64, 64)))
     assert verdict.sharp + verdict.blunt + verdict.double == pytest.approx(1.0)
     with pytest.raises(OutOfRange, match="`steps`"):

@@ -27,7 +27,7 @@ class TrainFunction(Protocol):
 
     def __call__(
         self, *, seed: int = 0, steps: int | None = None, out: Path, report: Report
-    ) -> dict[str, Any]:
+    ) -> Card:
         """Draw data, train, write ``NAME.safetensors`` and ``NAME.json``, return the card."""
 
 
@@ -125,7 +125,7 @@ def card_of(name: str) -> Card:
 
 def train_anew(
     name: str, out: Path, *, seed: int = 0, steps: int | None = None, report: Report
-) -> dict[str, Any]:
+) -> Card:
     """Train weights by name, write them and their card, and return the card.
 
     Parameters

@@ -110,7 +110,7 @@ def descriptions(rng: np.random.Generator, count: int) -> tuple[Float32, tuple[s
 
 def train(
     *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
-) -> dict[str, Any]:
+) -> Card:
     """Train the weights ``defects``; see `nanopilot.models.shelf.TrainFunction`."""
     need_torch()
     rng = np.random.default_rng(seed)
@@ -146,7 +146,7 @@ def train(
             },
         }
     )
-    return save_weights(out, tensors, card).model_dump(mode="json")
+    return save_weights(out, tensors, card)
 
 
 def _teller(report: Say, number: int) -> Callable[[int, float, float], None]:

@@ -55,7 +55,7 @@ def examples(rng: np.random.Generator, groups: Sequence[str]) -> Examples:
 
 def train(
     *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
-) -> dict[str, Any]:
+) -> Card:
     """Train the weights ``grains``; see `nanopilot.models.shelf.TrainFunction`."""
     need_torch()
     rng = np.random.default_rng(seed)
@@ -88,7 +88,7 @@ def train(
         }
     )
     tensors = {name: one.numpy() for name, one in network.parts.state_dict().items()}
-    return save_weights(out, tensors | known.tensors(), card).model_dump(mode="json")
+    return save_weights(out, tensors | known.tensors(), card)
 
 
 def _card(count: int, seed: int) -> Card:

@@ -97,7 +97,7 @@ def judged_with(network: ParticleNet, count: int, first: int = 0) -> list[Judged
 
 def train(
     *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
-) -> dict[str, Any]:
+) -> Card:
     """Train the weights ``particles``; see `nanopilot.models.shelf.TrainFunction`."""
     torch = need_torch()
     torch.manual_seed(seed)
@@ -131,7 +131,7 @@ def train(
     tensors = {name: one.numpy() for name, one in network.parts.state_dict().items()}
     tensors |= judge_tensors(judge) | familiar.tensors()
     card = _card(count, seed, held, metrics, _repeat(network))
-    return save_weights(out, tensors, card).model_dump(mode="json")
+    return save_weights(out, tensors, card)
 
 
 def _card(

@@ -117,14 +117,14 @@ def planes_of(pair: Pair) -> Float32:
 
 def train(
     *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
-) -> dict[str, Any]:
+) -> Card:
     """Train the weights ``tds``; see `nanopilot.models.shelf.TrainFunction`."""
     need_torch()
     count = CRYSTALS if steps is None else min(CRYSTALS, max(_EVERY, steps))
     return fit(seed, draw_examples(_DATA + seed, count, PLAN, report), steps, out, report)
 
 
-def fit(seed: int, drawn: Drawn, steps: int | None, out: Path, report: Say) -> dict[str, Any]:
+def fit(seed: int, drawn: Drawn, steps: int | None, out: Path, report: Say) -> Card:
     """Train on what has been drawn, write weights and card, return the card."""
     shape, schedule = TdsShape(), recipe.SCHEDULE
     if steps is not None:
@@ -144,9 +144,7 @@ def fit(seed: int, drawn: Drawn, steps: int | None, out: Path, report: Say) -> d
               repeat(AddThermalScattering(tuple(members), card)).items()}  # fmt: skip
     tensors = {f"{number}.{name}": one.numpy() for number, member in enumerate(members)
                for name, one in member.parts.state_dict().items()}  # fmt: skip
-    return save_weights(out, tensors, card.model_copy(update={"checks": checks})).model_dump(
-        mode="json"
-    )
+    return save_weights(out, tensors, card.model_copy(update={"checks": checks}))
 
 
 def held_out_groups(groups: Sequence[str]) -> tuple[str, ...]:

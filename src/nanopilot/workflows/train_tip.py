@@ -83,19 +83,19 @@ def refiner_examples(
 
 def train_plain(
     *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
-) -> dict[str, Any]:
+) -> Card:
     """Train the weights ``tip-refiner``; see `nanopilot.models.shelf.TrainFunction`."""
     return _train("tip-refiner", seed, steps, out, report)
 
 
 def train_residual(
     *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
-) -> dict[str, Any]:
+) -> Card:
     """Train the weights ``tip-refiner-residual``, whose blocks add to what comes in."""
     return _train("tip-refiner-residual", seed, steps, out, report)
 
 
-def _train(name: str, seed: int, steps: int | None, out: Path, report: Say) -> dict[str, Any]:
+def _train(name: str, seed: int, steps: int | None, out: Path, report: Say) -> Card:
     """Train a refiner and write its weights and card."""
     need_torch()
     # It draws as this module does, and so has to come after it.
@@ -134,7 +134,7 @@ def _train(name: str, seed: int, steps: int | None, out: Path, report: Say) -> d
         }
     )
     tensors = _tensors(network) | known_tensors(name, seed, steps, report)
-    return save_weights(out, tensors, card).model_dump(mode="json")
+    return save_weights(out, tensors, card)
 
 
 def _card(name: str, shape: UNetShape, count: int, seed: int) -> Card:

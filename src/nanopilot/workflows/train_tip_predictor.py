@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -134,7 +133,7 @@ def _member(shape: PredictorShape, kept: dict[str, Float32]) -> Member:
 
 def train(
     *, seed: int = 0, steps: int | None = None, out: Path, report: Say = lambda line: None
-) -> dict[str, Any]:
+) -> Card:
     """Train the weights ``tip-predictor``; see `nanopilot.models.shelf.TrainFunction`."""
     need_torch()
     # It is for all networks for tips, and so has to come after them.
@@ -167,7 +166,7 @@ def train(
     }
     tensors |= kept | known_tensors("tip-predictor", seed, steps, report)
     card = card.model_copy(update={"checks": checks})
-    return save_weights(out, tensors, card).model_dump(mode="json")
+    return save_weights(out, tensors, card)
 
 
 def _told(report: Say, number: int) -> Callable[[int, float, float], None]:

@@ -112,7 +112,7 @@ def train(
     steps: int | None = None,
     out: Path,
     report: Callable[[str], None] = lambda line: None,
-) -> dict[str, float]:
+) -> Card:
     """Draw scans, train the network, calibrate it, and write its weights and card.
 
     Parameters
@@ -128,8 +128,8 @@ def train(
 
     Returns
     -------
-    dict of str to float
-        What the card says on families that were held out; see `measure`.
+    Card
+        Its metrics are those on families that were held out; see `measure`.
 
     Raises
     ------
@@ -149,7 +149,9 @@ def train(
         Recipe(tip_state.TipStateNet, tip_state.loss, schedule, tip_state.turn),
         parts,
         rng,
-        lambda epoch, learned, held: report(f"epoch {epoch}: {learned:.4f}, held out {held:.4f}"),
+        lambda epoch, learned, held: report(
+            f"epoch {epoch + 1}: loss {learned:.4f}, held out {held:.4f}"
+        ),
     )
     assert isinstance(network, tip_state.TipStateNet)  # noqa: S101
     kept, metrics = calibrate(network, parts)
@@ -167,8 +169,7 @@ def train(
     )
     tensors = {name: one.numpy() for name, one in network.parts.state_dict().items()}
     tensors |= kept | known_tensors("tip-state", seed, steps, report)
-    save_weights(out, tensors, card)
-    return dict(card.metrics)
+    return save_weights(out, tensors, card)
 
 
 def _plan(steps: int | None) -> tuple[Schedule, int]:

@@ -88,9 +88,9 @@ def train(
     card = train_anew(name, out, seed=seed, steps=steps, report=report)
     paths = {"weights": str(out / f"{name}.safetensors"), "card": str(out / f"{name}.json")}
     if as_json:
-        typer.echo(json.dumps(paths | {"metrics": card["metrics"], "sha256": card["sha256"]}))
+        typer.echo(json.dumps(paths | {"metrics": card.metrics, "sha256": card.sha256}))
         return
-    for key, number in card["metrics"].items():
+    for key, number in card.metrics.items():
         typer.echo(f"{key} = {number:.5g}")
     typer.echo(f"weights: {paths['weights']}")
     typer.echo(f"card:    {paths['card']}")
