@@ -213,6 +213,8 @@ def test_a_batch_that_is_stopped_keeps_what_is_done_and_leaves_no_process(
     batch = subprocess.Popen(
         [*command, "--out", str(out), "--pixel-size", "1 nm", "--jobs", "1"],
         env=os.environ | {"PYTHONPATH": str(plugin)}, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in its background lets its children ignore the interrupt.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - at once
     )  # fmt: skip
     workers = set()
     end = time.monotonic() + 120

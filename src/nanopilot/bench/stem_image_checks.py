@@ -85,7 +85,9 @@ def transfer(physics: Physics, rng: np.random.Generator) -> float:
     lens has spherical aberration, so that under- and overfocus differ.
     """
     voltage, angle = float(rng.choice([100e3, 200e3, 300e3])), 12e-3
-    spherical = float(rng.uniform(0.1e-3, 0.25e-3))
+    # So that angles up to the edge of the aperture have the same phase at every voltage.
+    scale = electron_wavelength(voltage) / electron_wavelength(200e3)
+    spherical = float(rng.uniform(0.2e-3, 0.25e-3)) * scale
     small = {"inner": 0.0, "outer": 0.4e-3} | _CLEAN
     twin = physics.twin(
         scene_of(films={"carbon": float(rng.uniform(4e-9, 8e-9))}), int(rng.integers(1000)),
@@ -95,7 +97,6 @@ def transfer(physics: Physics, rng: np.random.Generator) -> float:
         },
     )  # fmt: skip
     errors = []
-    scale = electron_wavelength(voltage) / electron_wavelength(200e3)
     for focus in (*rng.uniform(90e-9, 160e-9, 2), float(rng.uniform(-160e-9, -90e-9))):
         told = float(focus) * scale
         twin.capability(Focus).set(defocus=told)
