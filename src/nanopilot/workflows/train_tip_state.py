@@ -149,9 +149,7 @@ def train(
         Recipe(tip_state.TipStateNet, tip_state.loss, schedule, tip_state.turn),
         parts,
         rng,
-        lambda epoch, learned, held: report(
-            f"epoch {epoch + 1}: loss {learned:.4f}, held out {held:.4f}"
-        ),
+        lambda epoch, *losses: report(_line(epoch, *losses)),
     )
     assert isinstance(network, tip_state.TipStateNet)  # noqa: S101
     kept, metrics = calibrate(network, parts)
@@ -170,6 +168,10 @@ def train(
     tensors = {name: one.numpy() for name, one in network.parts.state_dict().items()}
     tensors |= kept | known_tensors("tip-state", seed, steps, report)
     return save_weights(out, tensors, card)
+
+
+def _line(epoch: int, learned: float, held: float) -> str:
+    return f"epoch {epoch + 1}: loss {learned:.4f}, on families held out {held:.4f}"
 
 
 def _plan(steps: int | None) -> tuple[Schedule, int]:
