@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanopilot.analysis.tip.predict import PredictedTip, TipPredictor, load_predictor
+from nanopilot.analysis.tip.predict import (
+    PredictedTip,
+    TipPredictor,
+    _unmade,
+    load_predictor,
+)
 from nanopilot.core.errors import OutOfRange, ReadError, SignalError
 from nanopilot.models.recipes import tip_predictor as recipe
 from nanopilot.models.tip_imaging import dilate
@@ -192,3 +197,13 @@ def test_network_is_small(predictor: TipPredictor) -> None:
     assert learned < 1_000_000
     with pytest.raises(OutOfRange, match="`members`"):
         recipe.PredictorShape(members=0)
+
+
+def test_noise_of_a_scan_is_no_misfit_of_its_tip_and_another_tip_is() -> None:
+    rng = np.random.default_rng(4)
+    tip = GaussianTip((6.0, 6.0)).raster()
+    image = needles(tip)
+    noisy = image + 0.05 * rng.normal(size=image.shape)
+    assert _unmade(image, tip) < 1e-9
+    assert _unmade(noisy, tip) < 0.01
+    assert _unmade(noisy, GaussianTip((14.0, 14.0)).raster()) > 0.02

@@ -27,6 +27,7 @@ from nanopilot.app.report.escaping import escape
 from nanopilot.bench.tem_particles import TemScene, draw_particles
 from nanopilot.core import registry
 from nanopilot.workflows.analyse import Mark
+from nanopilot.workflows.analyse.particle_classes import CUT, sorted_together
 
 SCENE = TemScene(pixels=384, pixel_size=0.5e-9, count=20, overlap=0.0, pairs=0.0)
 WORDS = {"round", "triangular", "elongated"}
@@ -280,3 +281,20 @@ def test_the_command_prints_the_classes(
     assert end.value.code == 0
     assert "all frames together: sorted particles" in capsys.readouterr().out
     assert rows_of(done[1], "f0")[0]["shape_class"]
+
+
+def test_marks_are_called_by_class_and_those_at_the_edge_cut(done: tuple[Batch, Path]) -> None:
+    batch, out = done
+    tables = {one.name: read_table(out / one.table) for one in batch.frames if one.table}
+    plain = {
+        name: table.drop_vars(["shape_class", "class_probability"])
+        for name, table in tables.items()
+    }
+    kinds = sorted_together(plain, np.random.default_rng(0)).kinds
+    cut = 0
+    for name, table in tables.items():
+        words = table["shape_class"].to_numpy()
+        for word, edge, kind in zip(words, table["border"].to_numpy(), kinds[name], strict=True):
+            assert kind == (CUT if edge else word)
+            cut += int(edge)
+    assert cut > 0
