@@ -7,15 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanopilot.analysis.tip.predict import (
-    PredictedTip,
-    TipPredictor,
-    _unmade,
-    load_predictor,
-)
+from nanopilot.analysis.tip.certainty import misfit
+from nanopilot.analysis.tip.predict import PredictedTip, TipPredictor, load_predictor
 from nanopilot.core.errors import OutOfRange, ReadError, SignalError
 from nanopilot.models.recipes import tip_predictor as recipe
-from nanopilot.models.tip_imaging import dilate
+from nanopilot.models.tip_imaging import dilate, erode
 from nanopilot.workflows.gaussian_tips import HALF, GaussianTip, draw_tip, scan_with
 from nanopilot.workflows.tip_surfaces import FAMILIES
 
@@ -204,6 +200,12 @@ def test_noise_of_a_scan_is_no_misfit_of_its_tip_and_another_tip_is() -> None:
     tip = GaussianTip((6.0, 6.0)).raster()
     image = needles(tip)
     noisy = image + 0.05 * rng.normal(size=image.shape)
-    assert _unmade(image, tip) < 1e-9
-    assert _unmade(noisy, tip) < 0.01
-    assert _unmade(noisy, GaussianTip((14.0, 14.0)).raster()) > 0.02
+    other = GaussianTip((14.0, 14.0)).raster()
+
+    def off(seen: np.ndarray, shape: np.ndarray, noise: float) -> float:
+        return misfit(seen, shape, np.asarray(erode(seen, shape)), 3 * noise)
+
+    assert off(image, tip, 0.0) < 1e-9
+    assert off(noisy, tip, 0.05) < 0.01
+    assert off(noisy, tip, 0.0) > 0.02
+    assert off(noisy, other, 0.05) > 0.02

@@ -8,6 +8,7 @@ import numpy as np
 
 from nanopilot.analysis.tip.kernels import BoolArray, FloatArray, bound_beyond, single_contacts
 from nanopilot.core.errors import OutOfRange, SignalError
+from nanopilot.models.tip_imaging import dilate
 
 
 def contacts(image: FloatArray, tip: FloatArray, slack: float) -> tuple[FloatArray, BoolArray]:
@@ -60,6 +61,30 @@ def contacts(image: FloatArray, tip: FloatArray, slack: float) -> tuple[FloatArr
     rows, columns = heights.shape
     bound = np.ascontiguousarray(beyond[up : up + rows, right : right + columns])
     return bound, certain
+
+
+def misfit(image: FloatArray, tip: FloatArray, bound: FloatArray, slack: float) -> float:
+    """Return how far an image is from what its tip makes of the bound, in shares of its range.
+
+    What noise makes does not count: under a blunt tip it may be much of the range.
+
+    Parameters
+    ----------
+    image, bound : numpy.ndarray
+        Heights in metres, and their erosion by the tip; same shape.
+    tip : numpy.ndarray
+        Of `contacts`.
+    slack : float
+        Height in metres that noise may add.
+    """
+    up, right = (
+        min(size // 2, length // 4) for size, length in zip(tip.shape, image.shape, strict=True)
+    )
+    rows, columns = image.shape
+    # Near the edge the tip may have rested on what lies beyond.
+    inner = (slice(up, rows - up), slice(right, columns - right))
+    off = np.maximum((image - np.asarray(dilate(bound, tip)))[inner] - slack, 0.0)
+    return float(np.sqrt(np.mean(off**2)) / (np.ptp(image) or 1.0))
 
 
 def checked(image: Any, tip: Any) -> tuple[FloatArray, FloatArray]:

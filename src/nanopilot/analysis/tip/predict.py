@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanopilot.analysis.tip.blind import estimate_noise
-from nanopilot.analysis.tip.certainty import checked
+from nanopilot.analysis.tip.certainty import checked, misfit
 from nanopilot.analysis.tip.familiar import strangeness_of, take_known
 from nanopilot.analysis.tip.kernels import FloatArray
 from nanopilot.core.errors import OutOfRange
@@ -26,7 +26,7 @@ from nanopilot.models.recipes.tip_predictor import (
     show,
     turned,
 )
-from nanopilot.models.tip_imaging import dilate, erode
+from nanopilot.models.tip_imaging import erode
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.weights import Card, fill, load_weights
 
@@ -122,7 +122,9 @@ class TipPredictor:
             for name, value in told.items()
             for low, high in [known[name]]
         )
-        stranger = outside or disagreement > known["spread"][1] or _unmade(heights, shape) > _MISFIT
+        slack = _NOISE * estimate_noise(heights)
+        off = misfit(heights, shape, np.asarray(erode(heights, shape)), slack)
+        stranger = outside or disagreement > known["spread"][1] or off > _MISFIT
         stranger = stranger or strangeness_of(self.known, heights) > 1
         error = spread * shown.scale * self.card.metrics["error_scale"]
         return PredictedTip(shape, error, pitch, expected, bool(stranger))
@@ -171,19 +173,6 @@ def _refuse(heights: FloatArray, pitch: float, relief: float | None) -> None:
     for name, value in (("pitch", pitch), ("relief", relief)):
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise OutOfRange(f"`{name}` is {value} m; it has to be more than 0.")
-
-
-def _unmade(image: FloatArray, tip: FloatArray) -> float:
-    """Return how far an image is from what its tip can make, in shares of its range.
-
-    What noise makes does not count: under a blunt tip it may be much of the range.
-    """
-    opened = np.asarray(dilate(erode(image, tip), tip))
-    # Near the edge the tip may have rested on what lies beyond.
-    cut = [min(HALF, length // 4) for length in image.shape]
-    inner = tuple(slice(c, length - c) for c, length in zip(cut, image.shape, strict=True))
-    off = np.maximum((image - opened)[inner] - _NOISE * estimate_noise(image), 0.0)
-    return float(np.sqrt(np.mean(off**2)) / np.ptp(image))
 
 
 def load_predictor(name: str = "tip-predictor", folder: Path | None = None) -> TipPredictor:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nanopilot.analysis.tip.certainty import contacts
+from nanopilot.analysis.tip.certainty import contacts, misfit
 from nanopilot.analysis.tip.familiar import strangeness_of, take_known
 from nanopilot.analysis.tip.kernels import BoolArray, FloatArray
 from nanopilot.models.familiarity import Familiarity
 from nanopilot.models.recipes.tip_refiner import Refiner, Shown, features, show
-from nanopilot.models.tip_imaging import dilate
 from nanopilot.models.torch_extra import need_torch
 from nanopilot.models.unet import UNetShape
 from nanopilot.models.weights import Card, fill, load_weights
@@ -123,28 +122,13 @@ class TipRefiner:
     def _strange(
         self, shown: Shown, image: FloatArray, tip: FloatArray, bound: FloatArray, slack: float
     ) -> float:
-        beyond = [_unmade(image, tip, bound, slack) / _MISFIT, strangeness_of(self.known, image)]
+        beyond = [misfit(image, tip, bound, slack) / _MISFIT, strangeness_of(self.known, image)]
         for name, value in features(shown).items():
             low, high = self.card.known[name]
             # Half a range and what is allowed beyond it are 1 away from the middle.
             reach = (0.5 + _BEYOND) * (high - low)
             beyond.append(abs(value - (low + high) / 2) / reach if reach else np.inf)
         return max(beyond)
-
-
-def _unmade(image: FloatArray, tip: FloatArray, bound: FloatArray, slack: float) -> float:
-    """Return how far an image is from what its tip makes of the bound, in shares of its range.
-
-    What noise makes does not count: under a blunt tip it may be much of the range.
-    """
-    up, right = (
-        min(size // 2, length // 4) for size, length in zip(tip.shape, image.shape, strict=True)
-    )
-    rows, columns = image.shape
-    # Near the edge the tip may have rested on what lies beyond.
-    inner = (slice(up, rows - up), slice(right, columns - right))
-    off = np.maximum((image - np.asarray(dilate(bound, tip)))[inner] - slack, 0.0)
-    return float(np.sqrt(np.mean(off**2)) / (np.ptp(image) or 1.0))
 
 
 def load_refiner(name: str = "tip-refiner-residual", folder: Path | None = None) -> TipRefiner:
