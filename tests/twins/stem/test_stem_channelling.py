@@ -119,6 +119,13 @@ def test_only_atoms_near_each_other_are_pairs_and_bright_detectors_have_none() -
     assert columns_of(no_atoms(), LENS, RINGS).weights(np.ones(0, dtype=bool)).shape == (4, 0)
 
 
+@pytest.mark.parametrize(
+    ("deep", "paired"), [(0.7e-10, False), (0.9e-10, True), (9.9e-10, True), (10.1e-10, False)]
+)
+def test_pairs_lie_from_a_bond_to_a_nanometre_apart(deep: float, paired: bool) -> None:
+    assert len(columns_of(column((8, 0, 0), (22, 0, deep)), LENS, DARK).pairs) == paired
+
+
 def test_an_atom_counts_by_the_excess_of_each_of_its_pairs() -> None:
     atoms = column((16, 0, 0), (16, 0, 3.2e-10), (42, 0.37e-10, 6e-10))
     ring = DARK["haadf"]
